@@ -1,8 +1,8 @@
 """Settings: `FLASHSALE_*` environment variables and command-line options, checked once, at start.
 
 `load_settings` answers a frozen `Settings` or raises one `SettingsError` that names every fault at once, each
-by its environment variable and its command-line option. An option overrides its environment variable. An empty
-variable counts as not set. No message and no `repr` ever shows the value of a secret.
+by its environment variable and its command-line option. An option overrides its environment variable. An
+empty variable counts as not set. No message and no `repr` ever shows the value of a secret.
 """
 
 import difflib
@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 ENV_PREFIX = "FLASHSALE_"
 TEST_ENV_PREFIX = "FLASHSALE_TEST_"  # read by the test suite only, never by the product
+SECRET_FIELDS = frozenset({"root_key", "shopper_secret", "api_key"})
 
 MIN_ROOT_KEY_CHARACTERS = 16
 MIN_SHOPPER_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key has at least the 256 bits of the hash
@@ -212,9 +213,6 @@ class Settings(BaseModel):
         return frozenset(secrets)
 
 
-SECRET_FIELDS = frozenset({"root_key", "shopper_secret", "api_key"})
-
-
 PLAIN_DETAILS = {
     "bool_parsing": "must be 0 or 1",
     "int_parsing": "must be a whole number",
@@ -325,36 +323,23 @@ def _truth(settings: Settings | None, values: Mapping[str, object], field: str) 
 def _missing(
     values: Mapping[str, object], guests: bool, embedded: bool, purpose: Purpose | None
 ) -> list[Fault]:
-    faults = []
+    """What is not there and has to be, given what else is."""
+    missing = []
     if guests and "shopper_secret" not in values:
-        faults.append(
-            Fault(env_name("guests"), f"needs {env_name('shopper_secret')}, which signs the guests' tokens")
-        )
+        missing.append(("guests", f"needs {env_name('shopper_secret')}, which signs the guests' tokens"))
     if purpose in {"serve", "work"}:
         if embedded and "redis_url" in values:
-            faults.append(
-                Fault(
-                    env_name("redis_url"),
-                    f"and {env_name('embedded')} (--embedded) exclude each other: give one",
-                )
+            missing.append(
+                ("redis_url", f"and {env_name('embedded')} (--embedded) are both given: choose one")
             )
         if not embedded and "redis_url" not in values:
-            faults.append(
-                Fault(
-                    env_name("redis_url"), "is not set: name a Redis, or start one of our own with --embedded"
-                )
-            )
+            missing.append(("redis_url", "is not set: name a Redis, or start one of our own with --embedded"))
     if purpose == "serve":
         if "root_key" not in values:
-            faults.append(
-                Fault(env_name("root_key"), "is not set: it is the API key that creates the others")
-            )
+            missing.append(("root_key", "is not set: it is the API key that creates the others"))
         if "shopper_secret" not in values and "shopper_public_key" not in values:
             other = env_name("shopper_public_key")
-            faults.append(
-                Fault(
-                    env_name("shopper_secret"),
-                    f"is not set, nor is {other}: one of them verifies shoppers' tokens",
-                )
+            missing.append(
+                ("shopper_secret", f"is not set, nor is {other}: shoppers' tokens need one of them")
             )
-    return faults
+    return [Fault(env_name(field), detail) for field, detail in missing]
