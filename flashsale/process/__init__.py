@@ -1,0 +1,1 @@
+"""The processes of a running server: supervisor, HTTP workers, background work, embedded Valkey."""
