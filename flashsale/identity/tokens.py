@@ -33,11 +33,11 @@ from jwt.exceptions import InvalidSubjectError
 AUDIENCE: Final = "flashsale"
 EARLY_SECONDS: Final = 5
 """How far `nbf` and `iat` may lie ahead of this machine's clock. `exp` has no leeway."""
-TOKEN_CHARACTERS_MAX: Final = 8192
-CUSTOMER_BYTES_MAX: Final = 256
+MAX_TOKEN_CHARACTERS: Final = 8192
+MAX_CUSTOMER_BYTES: Final = 256
 
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_HEADERS_KNOWN_MAX: Final = 32
+_MAX_HEADERS_KNOWN: Final = 32
 _TO_STANDARD: Final = bytes.maketrans(b"-_+/", b"+/!!")
 _TO_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
@@ -108,7 +108,7 @@ class ShopperTokens:
 
     def _read_usual(self, token: str, now: float) -> str | None:
         """The customer of a valid HS256 token of the usual shape; None means that PyJWT must decide."""
-        if len(token) > TOKEN_CHARACTERS_MAX or not token.isascii():
+        if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
             return None
         header, _, rest = token.partition(".")
         if header not in self._headers_known:
@@ -123,8 +123,8 @@ class ShopperTokens:
 
     def _read_any(self, token: str, now: float) -> str:
         """The customer of any valid token, by PyJWT and the rules that are ours. Raises TokenError."""
-        if len(token) > TOKEN_CHARACTERS_MAX:
-            raise TokenError(f"The token is longer than {TOKEN_CHARACTERS_MAX} characters.")
+        if len(token) > MAX_TOKEN_CHARACTERS:
+            raise TokenError(f"The token is longer than {MAX_TOKEN_CHARACTERS} characters.")
         if not _COMPACT.fullmatch(token):
             raise TokenError(_NOT_COMPACT)
         try:
@@ -151,7 +151,7 @@ class ShopperTokens:
         _check_times(claims, now)
         customer: str = claims["sub"]
         _check_customer(customer)
-        if algorithm == "HS256" and len(self._headers_known) < _HEADERS_KNOWN_MAX:
+        if algorithm == "HS256" and len(self._headers_known) < _MAX_HEADERS_KNOWN:
             self._headers_known.add(token.partition(".")[0])
         return customer
 
@@ -202,7 +202,7 @@ def _usual_customer(claims: dict[str, Any], now: float) -> str | None:
         return None
     customer = claims.get("sub")
     # 64 characters are at most 256 bytes of UTF-8, so the usual customer need not be encoded to be measured.
-    if type(customer) is not str or not 0 < len(customer) <= CUSTOMER_BYTES_MAX // 4:
+    if type(customer) is not str or not 0 < len(customer) <= MAX_CUSTOMER_BYTES // 4:
         return None
     return customer
 
@@ -233,8 +233,8 @@ def _check_customer(customer: str) -> None:
         size = len(customer.encode())
     except UnicodeEncodeError:
         raise TokenError("The sub claim of the token is not valid Unicode text.") from None
-    if not 0 < size <= CUSTOMER_BYTES_MAX:
-        raise TokenError(f"The sub claim of the token must have 1 to {CUSTOMER_BYTES_MAX} bytes.")
+    if not 0 < size <= MAX_CUSTOMER_BYTES:
+        raise TokenError(f"The sub claim of the token must have 1 to {MAX_CUSTOMER_BYTES} bytes.")
 
 
 def _reason(error: jwt.PyJWTError) -> str:

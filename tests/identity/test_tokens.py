@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from flashsale.identity.tokens import EARLY_SECONDS, TOKEN_CHARACTERS_MAX, ShopperTokens, TokenError
+from flashsale.identity.tokens import EARLY_SECONDS, MAX_TOKEN_CHARACTERS, ShopperTokens, TokenError
 
 SECRET = "the-brand-and-the-shop-share-this"
 OTHER_SECRET = "somebody-else-made-this-secret-up"
@@ -245,7 +245,13 @@ def test_base64_has_one_spelling(tokens: ShopperTokens) -> None:
 
 
 def test_critical_and_detached_headers_are_refused(tokens: ShopperTokens) -> None:
-    for extra in ({"crit": ["exp"], "exp": 1}, {"crit": []}, {"b64": False, "crit": ["b64"]}, {"kid": 7}):
+    extras: tuple[dict[str, object], ...] = (
+        {"crit": ["exp"], "exp": 1},
+        {"crit": []},
+        {"b64": False, "crit": ["b64"]},
+        {"kid": 7},
+    )
+    for extra in extras:
         reason(tokens, signed(CLAIMS, header={"alg": "HS256"} | extra))
 
 
@@ -253,7 +259,7 @@ def test_huge_tokens_are_refused_unread(tokens: ShopperTokens) -> None:
     large = signed(CLAIMS | {"pad": "x" * 5_000})
     assert tokens.verify(large, NOW) == "c-17"
     huge = signed(CLAIMS | {"pad": "x" * 7_000})
-    assert len(huge) > TOKEN_CHARACTERS_MAX
+    assert len(huge) > MAX_TOKEN_CHARACTERS
     assert "longer than" in reason(tokens, huge)
     assert "not a signed" in reason(tokens, signed(b"[" * 5_000))
     assert "not a signed" in reason(tokens, signed(b'{"exp":' + b"9" * 5_000 + b"}"))

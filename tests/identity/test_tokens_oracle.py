@@ -9,7 +9,7 @@ import jwt
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flashsale.identity.tokens import CUSTOMER_BYTES_MAX, EARLY_SECONDS, ShopperTokens, TokenError
+from flashsale.identity.tokens import EARLY_SECONDS, MAX_CUSTOMER_BYTES, ShopperTokens, TokenError
 
 SECRET = "the-brand-and-the-shop-share-this"
 HEADER = {"alg": "HS256", "typ": "JWT"}
@@ -82,7 +82,7 @@ def is_stricter(claims: dict[str, Any]) -> bool:
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in times):
         return True
     try:
-        return not 0 < len(str(claims.get("sub")).encode()) <= CUSTOMER_BYTES_MAX
+        return not 0 < len(str(claims.get("sub")).encode()) <= MAX_CUSTOMER_BYTES
     except UnicodeEncodeError:
         return True
 
