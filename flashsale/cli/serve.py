@@ -1,0 +1,65 @@
+"""`flashsale serve`: the HTTP API, and with `--embedded` everything it needs."""
+
+import sys
+
+import click
+
+from flashsale.cli.options import setting_options, settings_or_exit
+
+EXIT_FAILED = 1
+
+
+@click.command("serve")
+@setting_options(
+    "redis_url",
+    "embedded",
+    "data_dir",
+    "host",
+    "port",
+    "workers",
+    "shopper_public_key",
+    "guests",
+    "log_format",
+    "log_level",
+    "queue_limit",
+    "batch_limit",
+    "batches_in_flight",
+    "request_deadline_ms",
+    "redis_timeout_ms",
+    "drain_seconds",
+    "sweep_interval_ms",
+)
+def command(**options: object) -> None:
+    """Serve the HTTP API until Ctrl-C or SIGTERM, which cut off no request that is being answered.
+
+    With --embedded it is all in one: a Valkey server of its own, whose data stays in the data directory, and
+    the background work. With --redis-url run `flashsale work` beside it.
+
+    Secrets come from the environment only: FLASHSALE_ROOT_KEY, the API key that creates the others, and
+    FLASHSALE_SHOPPER_SECRET or FLASHSALE_SHOPPER_PUBLIC_KEY, which verify the shoppers' tokens.
+    """
+    settings = settings_or_exit(options, "serve")
+
+    # Imported once the settings are known to be good, so that their faults are named at once.
+    from flashsale.logs import configure_logs  # noqa: PLC0415
+    from flashsale.process.embedded import DataDirError, EmbeddedError  # noqa: PLC0415
+    from flashsale.process.supervisor import Supervisor  # noqa: PLC0415
+
+    configure_logs(settings, "supervisor")
+    try:
+        code = Supervisor(settings, http=True, work=settings.embedded, announce=_announce).run()
+    except (EmbeddedError, DataDirError) as error:
+        click.echo(f"flashsale cannot start: {error}", err=True)
+        sys.exit(EXIT_FAILED)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        click.echo(f"flashsale cannot listen on {where}: {error.strerror or error}", err=True)
+        sys.exit(EXIT_FAILED)
+    sys.exit(code)
+
+
+def _announce(url: str) -> None:
+    try:
+        click.echo(f"flashsale is serving on {url}")
+    except BrokenPipeError:
+        return  # whoever started us does not listen; the log has it as well

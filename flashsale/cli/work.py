@@ -1,0 +1,44 @@
+"""`flashsale work`: the background work, beside `flashsale serve --redis-url`."""
+
+import sys
+
+import click
+
+from flashsale.cli.options import setting_options, settings_or_exit
+
+EXIT_FAILED = 1
+
+
+@click.command("work")
+@setting_options(
+    "redis_url", "embedded", "data_dir", "log_format", "log_level", "redis_timeout_ms", "sweep_interval_ms"
+)
+def command(**options: object) -> None:
+    """Do the background work until Ctrl-C or SIGTERM; any number of these may run side by side.
+
+    With --embedded it works for the Valkey server that runs in the data directory, and starts one if need be.
+    """
+    settings = settings_or_exit(options, "work")
+
+    # Imported once the settings are known to be good, so that their faults are named at once.
+    from flashsale.logs import configure_logs  # noqa: PLC0415
+    from flashsale.process.embedded import DataDirError, EmbeddedError, find_running  # noqa: PLC0415
+
+    if settings.embedded:
+        running = find_running(settings.data_dir)
+        if running is not None:
+            settings = settings.model_copy(update={"redis_url": running, "embedded": False})
+    configure_logs(settings, "work")
+    if not settings.embedded:
+        from flashsale.process.work_main import run_work  # noqa: PLC0415
+
+        run_work(settings)
+        return
+
+    from flashsale.process.supervisor import Supervisor  # noqa: PLC0415
+
+    try:
+        sys.exit(Supervisor(settings, http=False, work=True).run())
+    except (EmbeddedError, DataDirError) as error:
+        click.echo(f"flashsale cannot start: {error}", err=True)
+        sys.exit(EXIT_FAILED)
