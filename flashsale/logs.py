@@ -50,7 +50,7 @@ class Redactor:
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:  # noqa: D102
-        return {str(key): self._clean(str(key), value) for key, value in event.items()}
+        return {self.text(str(key)): self._clean(str(key), value) for key, value in event.items()}
 
     def text(self, text: str) -> str:
         """The text with every secret replaced by `[redacted]`."""

@@ -14,7 +14,7 @@ logger = structlog.get_logger(__name__)
 class ValkeyWatch:
     """Looks after a running server: `tick` starts it again, with growing delays, if it has ended.
 
-    It comes back on the same port with the same password and data, so its clients find it again by themselves.
+    It comes back on the same port with the same password and data, so its clients find it by themselves.
     """
 
     def __init__(self, valkey: EmbeddedValkey) -> None:
