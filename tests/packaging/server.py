@@ -25,7 +25,7 @@ class EmbeddedServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        """Start it and wait until it is ready. Raises AssertionError with the end of its log if it never is."""
+        """Start it and wait until it is ready. AssertionError with the end of its log if never."""
         process = self._process = self._spawn()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_SECONDS
