@@ -1,0 +1,141 @@
+"""`flashsale demo`: watch a sale sell out, and read the proof that it did so exactly."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+
+from flashsale.client import ApiError, UnreachableError
+from flashsale.demo.company import CrowdError
+from flashsale.demo.definitions import STOCK_MAX, DefinitionError, load_sale
+from flashsale.demo.figures import Result
+from flashsale.demo.run import DemoOptions, ServerStarter, run_demo
+from flashsale.demo.server import ServerError, embedded_server
+
+EXIT_WRONG = 1
+
+
+@click.command("demo")
+@click.option(
+    "--sale",
+    default="giulia",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="giulia (350 units), maserati (100 units), or the path of a sale definition.",
+)
+@click.option(
+    "--shoppers", type=click.IntRange(1, 200_000), default=5000, show_default=True, help="How many press buy."
+)
+@click.option(
+    "--units", type=click.IntRange(1, STOCK_MAX), help="Sell this many units instead of the definition's."
+)
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 5000),
+    default=400,
+    show_default=True,
+    help="HTTP connections the shoppers share.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Server worker processes."
+)
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="Who presses early, twice, in which order."
+)
+@click.option(
+    "--countdown", type=click.FloatRange(1, 600), default=5.0, show_default=True, help="Seconds until T0."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else, to standard output."
+)
+@click.option("--keep", is_flag=True, help="Leave the server running afterwards, until Ctrl-C.")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where Valkey keeps its data. [default: a directory that is removed afterwards]",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("flashsale-demo"),
+    show_default=True,
+    help="Where the picture (PNG) and the figures (JSON) go.",
+)
+def command(  # noqa: PLR0917 (click passes every option by name)
+    sale: str,
+    shoppers: int,
+    units: int | None,
+    connections: int,
+    workers: int,
+    seed: int,
+    countdown: float,
+    as_json: bool,
+    keep: bool,
+    data_dir: Path | None,
+    out: Path,
+) -> None:
+    """Sell out a sale to a crowd of real HTTP clients, with nothing to set up, and check every answer.
+
+    The exit code is 0 when not one unit was sold too many or too few and every shopper was answered, 1
+    otherwise, and 130 when Ctrl-C ended it.
+    """
+    try:
+        chosen = load_sale(sale, units)
+    except DefinitionError as fault:
+        raise click.UsageError(str(fault)) from fault
+    options = DemoOptions(
+        sale=chosen,
+        shoppers=shoppers,
+        connections=connections,
+        workers=workers,
+        seed=seed,
+        data_dir=data_dir,
+        out_dir=out,
+        countdown_s=countdown,
+        keep=keep,
+    )
+    sys.exit(play(options, Console(stderr=as_json), as_json=as_json))
+
+
+def play(
+    options: DemoOptions, console: Console, *, as_json: bool, start_server: ServerStarter = embedded_server
+) -> int:
+    """Run the demo; the exit code. A verdict of red stays red when a demo that was kept is ended."""
+    seen: list[Result] = []
+    signals: list[int] = []
+
+    def show(result: Result) -> None:
+        seen.append(result)
+        if as_json:
+            click.echo(msgspec.json.encode(result))
+
+    async def until_signal() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def end(number: int) -> None:
+            signals.append(number)
+            if task is not None:
+                task.cancel()
+
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, end, number)
+        await run_demo(options, console, show, start_server=start_server)
+
+    try:
+        asyncio.run(until_signal())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        console.print("\nEnded.")
+        interrupted = 128 + (signals[0] if signals else signal.SIGINT)
+        return interrupted if all(result.ok for result in seen) else EXIT_WRONG
+    except (ServerError, CrowdError, ApiError, UnreachableError, OSError) as fault:
+        console.print(
+            f"The demo could not be played: {fault}", style="bold red", markup=False, highlight=False
+        )
+        return EXIT_WRONG
+    return 0 if all(result.ok for result in seen) else EXIT_WRONG

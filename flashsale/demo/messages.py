@@ -1,0 +1,126 @@
+"""What the demo and its crowd say to each other: one JSON object a line, each with its `type`.
+
+The parent writes a `Plan` and later an `Opening` to the crowd's standard input; the crowd writes the others
+to its standard output. Secrets travel in the environment, never in a message.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["sale", "replay", "sold_out", "not_open", "busy", "cut", "error"]
+"""What became of one request: 201, 200, 409 sold_out, 409 not_open, 503, no answer at all, anything else."""
+
+FINAL: frozenset[Kind] = frozenset({"sale", "replay", "sold_out", "error"})
+"""The kinds after which a shopper stops pressing; the others are pressed again."""
+
+
+class Plan(msgspec.Struct, frozen=True, tag_field="type", tag="plan"):
+    """Who is in the crowd and where it presses."""
+
+    host: str
+    port: int
+    sale: str
+    shoppers: int
+    connections: int
+    seed: int
+    stock: dict[str, int]
+    early_share: float = 0.05
+    double_share: float = 0.10
+    answer_timeout_s: float = 10.0
+    patience_s: float = 60.0
+
+
+class Opening(msgspec.Struct, frozen=True, tag_field="type", tag="opening"):
+    """The sale is defined and opens at this instant of the server's clock (milliseconds since 1970)."""
+
+    opens_at_ms: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag_field="type", tag="ready"):
+    """Tokens are signed and connections are open."""
+
+    shoppers: int
+    connections: int
+    early: int
+    doubles: int
+
+
+class Clock(msgspec.Struct, frozen=True, tag_field="type", tag="clock"):
+    """How the crowd set its clock: T0 is at most `late_ms` after the opening by the server's clock."""
+
+    samples: int
+    late_ms: float
+
+
+class Progress(msgspec.Struct, frozen=True, tag_field="type", tag="progress"):
+    """Answers so far, by kind."""
+
+    since_t0_ms: float
+    counts: dict[str, int]
+    waiting: int
+
+
+class Answer(msgspec.Struct, frozen=True, tag_field="type", tag="answer"):
+    """One request and what came of it. Times are milliseconds from T0 on the crowd's monotonic clock.
+
+    `intended_ms` is when the shopper pressed, not when a connection was free, and a retry keeps it: latency
+    is `received_ms - intended_ms`, so that waiting for a busy server is never left out.
+    """
+
+    shopper: int
+    customer: str
+    sku: str
+    kind: Kind
+    status: int
+    code: str
+    attempt: int
+    double: bool
+    intended_ms: float
+    sent_ms: float
+    received_ms: float
+    reservation: str = ""
+    told_customer: str = ""
+    place: int = 0
+    held_until: str = ""
+    next_release_at: str = ""
+    detail: str = ""
+
+
+class Shopper(msgspec.Struct, frozen=True):
+    """One member of the crowd: who, and what they came for."""
+
+    customer: str
+    sku: str
+
+
+class Done(msgspec.Struct, frozen=True, tag_field="type", tag="done"):
+    """The crowd has gone home, and every `Answer` came before. `Answer.shopper` is an index of `crowd`."""
+
+    crowd: list[Shopper]
+    elapsed_ms: float
+
+
+ToCrowd = Plan | Opening
+FromCrowd = Ready | Clock | Progress | Answer | Done
+
+_encoder = msgspec.json.Encoder()
+_to_crowd: msgspec.json.Decoder[ToCrowd] = msgspec.json.Decoder(ToCrowd)
+_from_crowd: msgspec.json.Decoder[FromCrowd] = msgspec.json.Decoder(FromCrowd)
+
+
+def encode(message: ToCrowd | FromCrowd) -> bytes:
+    """One line, newline included."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_for_crowd(line: bytes) -> ToCrowd:
+    """Raises msgspec.DecodeError for a line that is no message."""
+    return _to_crowd.decode(line)
+
+
+def decode_from_crowd(line: bytes) -> FromCrowd:
+    """Raises msgspec.DecodeError for a line that is no message."""
+    return _from_crowd.decode(line)

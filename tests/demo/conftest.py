@@ -1,0 +1,53 @@
+"""A whole demo against the server of `lying_server`, with the crowd as the separate process it always is."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from flashsale.demo.definitions import load_sale
+from flashsale.demo.figures import Result
+from flashsale.demo.run import DemoOptions, ServerStarter, run_demo
+from flashsale.demo.server import Secrets
+from tests.demo.lying_server import LyingServer, serving
+
+Demo = Callable[[LyingServer], Awaitable[tuple[Result, str]]]
+
+
+def starter(server: LyingServer) -> ServerStarter:
+    @asynccontextmanager
+    async def start(_keys: Secrets, _data_dir: Path, _workers: int) -> AsyncIterator[str]:
+        async with serving(server) as url:
+            yield url
+
+    return start
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> DemoOptions:
+    return DemoOptions(
+        sale=load_sale("giulia", 20),
+        shoppers=120,
+        connections=30,
+        workers=1,
+        seed=7,
+        data_dir=None,
+        out_dir=tmp_path / "out",
+        countdown_s=1.0,
+        patience_s=3.0,
+    )
+
+
+@pytest.fixture
+def demo(options: DemoOptions) -> Demo:
+    async def run(server: LyingServer) -> tuple[Result, str]:
+        results: list[Result] = []
+        console = Console(file=StringIO(), width=120)
+        await run_demo(options, console, results.append, start_server=starter(server))
+        assert isinstance(console.file, StringIO)
+        return results[0], console.file.getvalue()
+
+    return run

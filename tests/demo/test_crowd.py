@@ -1,0 +1,117 @@
+"""The crowd: who is in it, and that it is gone when the demo is."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from flashsale.client import Client
+from flashsale.demo.crowd import kind_of
+from flashsale.demo.messages import Clock, Opening, Plan, Ready, decode_from_crowd, encode
+from flashsale.demo.shoppers import gather
+from flashsale.identity.tokens import ShopperTokens
+from tests.demo.lying_server import LyingServer, serving
+
+SECRET = "a secret of a test, long enough to sign with"
+
+
+def plan(**fields: object) -> Plan:
+    known = {"host": "127.0.0.1", "port": 1, "sale": "s", "shoppers": 500, "connections": 5, "seed": 3}
+    return Plan(**(known | {"stock": {"left": 30, "right": 10}} | fields))  # type: ignore[arg-type]
+
+
+def test_a_seed_makes_one_crowd() -> None:
+    tokens = ShopperTokens(SECRET, None)
+    one, same, other = (gather(plan(seed=seed), tokens) for seed in (3, 3, 4))
+
+    def manners(crowd: list) -> list:  # type: ignore[type-arg]
+        return [(member.customer, member.sku, member.early_ms, member.double_ms) for member in crowd]
+
+    assert manners(one) == manners(same)
+    assert manners(one) != manners(other)
+
+
+def test_everybody_is_somebody_else_with_a_token_of_their_own() -> None:
+    tokens = ShopperTokens(SECRET, None)
+    crowd = gather(plan(), tokens)
+    headers = [dict(line.split(": ", 1) for line in head(member.request)) for member in crowd]
+    assert len({member.customer for member in crowd}) == 500
+    assert len({header["Idempotency-Key"] for header in headers}) == 500
+    bearers = [tokens.verify(header["Authorization"].removeprefix("Bearer ")) for header in headers]
+    assert bearers == [member.customer for member in crowd]
+
+
+def head(request: bytes) -> list[str]:
+    return request.split(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+
+
+def test_manners_and_wishes_are_shared_out() -> None:
+    crowd = gather(plan(), ShopperTokens(SECRET, None))
+    assert 0 < sum(member.early_ms > 0 for member in crowd) < 100
+    assert 0 < sum(member.double_ms > 0 for member in crowd) < 150
+    assert {member.sku for member in crowd} == {"left", "right"}
+    nobody = gather(plan(early_share=0.0, double_share=0.0), ShopperTokens(SECRET, None))
+    assert not any(member.early_ms or member.double_ms for member in nobody)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (201, "", "sale"),
+        (200, "", "replay"),
+        (409, "sold_out", "sold_out"),
+        (409, "not_open", "not_open"),
+        (409, "limit_reached", "error"),
+        (410, "closed", "error"),
+        (503, "busy", "busy"),
+        (503, "unavailable", "busy"),
+        (500, "", "error"),
+        (0, "", "cut"),
+    ],
+)
+def test_kinds_of_answers(status: int, code: str, kind: str) -> None:
+    assert kind_of(status, code) == kind
+
+
+async def crowd(secret: str = SECRET) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "flashsale.demo.crowd"),
+        env={"FLASHSALE_SHOPPER_SECRET": secret},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize("waiting_for_t0", [False, True])
+async def test_a_crowd_whose_demo_is_gone_goes_home(waiting_for_t0: bool) -> None:
+    async with serving(LyingServer()) as url:
+        process = await crowd()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(encode(plan(port=int(url.rpartition(":")[2]), shoppers=5, connections=2)))
+        ready = decode_from_crowd(await process.stdout.readline())
+        assert isinstance(ready, Ready)
+        assert (ready.shoppers, ready.connections) == (5, 2)
+        if waiting_for_t0:
+            opens_at = datetime.now(UTC) + timedelta(hours=1)
+            definition = {"opens_at": opens_at.isoformat(), "items": [{"sku": "left", "stock": 1}]}
+            async with Client(url) as client:
+                await client.put_sale("s", definition)
+            process.stdin.write(encode(Opening(round(opens_at.timestamp() * 1000))))
+            assert isinstance(decode_from_crowd(await process.stdout.readline()), Clock)
+        process.stdin.close()
+        said = await process.stderr.read()
+        await process.wait()
+    assert process.returncode == 1
+    assert said == b"crowd: EOFError: the demo that started this crowd is gone\n"
+
+
+async def test_a_crowd_that_reaches_nobody_says_so() -> None:
+    process = await crowd()
+    _, said = await process.communicate(encode(plan(shoppers=2, connections=1)))
+    assert process.returncode == 1
+    assert b"crowd: " in said
+    assert b"Traceback" not in said

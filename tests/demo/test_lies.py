@@ -1,0 +1,66 @@
+"""The whole demo against a server that sells wrongly: the verdict is red, and names what is wrong."""
+
+from collections import Counter
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from flashsale.cli.demo import play
+from flashsale.demo.run import DemoOptions
+from tests.demo.conftest import Demo, starter
+from tests.demo.lying_server import LIES, LyingServer
+
+FAULTS = {
+    "drops_answers": {"unanswered"},
+    "sells_one_too_many": {"oversold", "counters"},
+    "keeps_one_back": {"undersold"},
+    "forgets_one": {"lost"},
+    "replays_another": {"contradicted"},
+    "swaps_place": {"place"},
+}
+
+
+def test_every_lie_is_told() -> None:
+    assert set(FAULTS) == LIES
+
+
+@pytest.mark.parametrize("lie", sorted(LIES))
+async def test_a_lie_is_found_out(demo: Demo, lie: str) -> None:
+    result, printed = await demo(LyingServer(lie))
+    assert not result.ok
+    assert {finding["fault"] for finding in result.findings} >= FAULTS[lie]
+    assert "WRONG" in printed
+    assert "Not one unit too many" not in printed
+
+
+async def test_an_honest_server_is_green(demo: Demo) -> None:
+    server = LyingServer()
+    result, printed = await demo(server)
+    assert result.ok, result.findings
+    assert result.sold_out
+    assert (result.sales, result.units, result.shoppers) == (20, 20, 120)
+    assert "Not one unit too many" in printed
+    assert "opens in" in printed
+    early = result.not_open_answers
+    doubles = result.replays + result.sold_out_answers + result.sales - result.shoppers
+    assert early > 0
+    assert doubles > 0
+    assert len(server.presses) == result.shoppers + early + doubles
+    presses = Counter(customer for customer, _ in server.presses)
+    assert len(presses) == 120
+    assert len(set(server.presses)) == 120, "a shopper has one Idempotency-Key, whatever happens"
+
+
+async def test_cut_connections_and_busy_answers_are_pressed_again(demo: Demo) -> None:
+    result, _ = await demo(LyingServer(cuts_first=6, busy_first=5))
+    assert result.ok, result.findings
+    assert result.errors == {"busy": 5, "cut": 6, "other": 0}
+    assert result.sold_out
+    assert result.replays > 0, "who was cut off after the sale learns of it by the retry"
+
+
+@pytest.mark.parametrize(("lie", "exit_code"), [("sells_one_too_many", 1), ("", 0)])
+def test_the_exit_code_says_it(options: DemoOptions, lie: str, exit_code: int) -> None:
+    console = Console(file=StringIO())
+    assert play(options, console, as_json=False, start_server=starter(LyingServer(lie))) == exit_code
