@@ -22,6 +22,7 @@ LAYERS = (
     "client",
     "demo",
     "cli",
+    "__main__",
 )
 # With these a rule of the model could read or write something, or depend on a clock of ours.
 IMPURE = {"aiohttp", "asyncio", "os", "pathlib", "redis", "socket", "subprocess", "time"}
