@@ -1,0 +1,91 @@
+"""One sale, told in examples: what is sent and answered, the same throughout the document."""
+
+from typing import Any, Final
+
+Json = dict[str, Any]
+
+PAYMENT: Final[Json] = {
+    "methods": ["card", "alipay"],
+    "deposit_percent": 10,
+    "instalments": 36,
+    "hold_extension_seconds": 0,
+}
+DEFINITION: Final[Json] = {
+    "title": "Alfa Romeo Giulia Milano",
+    "opens_at": "2026-12-01T10:00:00Z",
+    "closes_at": "2026-12-01T12:00:00Z",
+    "currency": "CNY",
+    "limit_per_customer": 1,
+    "hold_seconds": 300,
+    "items": [{"sku": "giulia", "title": "Giulia Milano", "price": 33000000, "stock": 350}],
+    "payment": {"methods": ["card", "alipay"], "deposit_percent": 10, "instalments": 36},
+}
+SALE: Final[Json] = {
+    "id": "giulia-milano",
+    "title": "Alfa Romeo Giulia Milano",
+    "state": "open",
+    "server_time": "2026-12-01T10:00:07.482Z",
+    "opens_at": "2026-12-01T10:00:00.000Z",
+    "closes_at": "2026-12-01T12:00:00.000Z",
+    "currency": "CNY",
+    "limit_per_customer": 1,
+    "hold_seconds": 300,
+    "items": [
+        {
+            "sku": "giulia",
+            "title": "Giulia Milano",
+            "price": 33000000,
+            "stock": 350,
+            "available": 212,
+            "limit_per_customer": None,
+        }
+    ],
+    "payment": PAYMENT,
+}
+RESERVATION: Final[Json] = {
+    "id": "giulia-milano.0.q83vEjRWeJASNFZ4",
+    "sale": "giulia-milano",
+    "status": "held",
+    "customer": "c-17",
+    "items": [{"sku": "giulia", "quantity": 1}],
+    "place": 17,
+    "amount": 33000000,
+    "amount_due": 3300000,
+    "currency": "CNY",
+    "held_until": "2026-12-01T10:05:00.123Z",
+}
+COUNTERS: Final[Json] = {"sku": "giulia", "stock": 350, "available": 212, "held": 121, "sold": 17}
+STATS: Final[Json] = {
+    "sale": "giulia-milano",
+    "state": "open",
+    "server_time": "2026-12-01T10:00:07.482Z",
+    "items": [COUNTERS],
+    "place": 140,
+    "seq": 159,
+    "live_holds": 121,
+    "customers": 140,
+    "reservations": 140,
+    "next_release_at": "2026-12-01T10:05:00.123Z",
+}
+AUDIT: Final[Json] = {
+    "sale": "giulia-milano",
+    "ok": True,
+    "facts": 159,
+    "last_seq": 159,
+    "findings": [],
+    "items": [COUNTERS],
+    "reservations": 140,
+    "customers": 140,
+    "last_place": 140,
+}
+KEY: Final[Json] = {
+    "id": "3f9a0c51d2e8",
+    "name": "Order system",
+    "scopes": ["orders"],
+    "created_at": "2026-11-22T09:30:00.000Z",
+}
+GUEST: Final[Json] = {
+    "token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJndWVzdC0xNyJ9.c2lnbmF0dXJl",
+    "customer": "guest-17",
+    "expires_at": "2026-12-01T11:00:00.000Z",
+}

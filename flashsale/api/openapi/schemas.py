@@ -1,0 +1,331 @@
+"""The schemas of the API's bodies: that of a sale definition comes from its model, the rest is written here."""
+
+from typing import Any, Final
+
+from flashsale.api.openapi.problems import KINDS, Schema
+from flashsale.identity.api_keys import MAX_NAME_CHARACTERS, SCOPES
+from flashsale.model.currency import DECIMALS
+from flashsale.model.ids import SALE_ID
+from flashsale.model.sale import MAX_AMOUNT, MAX_UNITS, SaleDefinition
+
+MAX_LINES: Final = 10
+"""Lines of one reservation."""
+MAX_QUANTITY: Final = 100_000
+"""Units of one line."""
+MAX_REASON_CHARACTERS: Final = 200
+
+STATES: Final = ("scheduled", "open", "paused", "sold_out", "closed")
+STATUSES: Final = ("held", "confirmed", "cancelled", "expired", "refunded")
+
+_UNITS: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_TEXT: Final[Schema] = {"type": "string"}
+
+
+def reference(name: str) -> Schema:
+    """A reference to a schema of this document."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def described(schema: Schema, description: str) -> Schema:
+    """A schema with a description of its own."""
+    return {**schema, "description": description}
+
+
+def optional(schema: Schema, description: str) -> Schema:
+    """A schema that also takes null."""
+    return {"anyOf": [schema, {"type": "null"}], "description": description}
+
+
+def answer(description: str, properties: Schema, *, may_miss: tuple[str, ...] = ()) -> Schema:
+    """An object as the server answers it: all of its members are there, but those in `may_miss`."""
+    return {
+        "type": "object",
+        "description": description,
+        "required": [name for name in properties if name not in may_miss],
+        "properties": properties,
+    }
+
+
+def request(description: str, required: tuple[str, ...], properties: Schema) -> Schema:
+    """An object as it is sent: a member that is not named here is refused."""
+    return {
+        "type": "object",
+        "description": description,
+        "required": list(required),
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def schemas() -> dict[str, Schema]:
+    """All schemas of the document, by name."""
+    return {
+        **_scalars(),
+        **_definition(),
+        **_sale_answers(),
+        **_reservations(),
+        **_callers(),
+        **_problems(),
+    }
+
+
+def _scalars() -> dict[str, Schema]:
+    return {
+        "SaleId": {
+            "type": "string",
+            "pattern": f"^{SALE_ID.pattern}$",
+            "description": "Id of a sale, chosen by the brand: 1 to 63 of a-z, 0-9 and -, the first no -.",
+            "examples": ["giulia-milano"],
+        },
+        "ReservationId": {
+            "type": "string",
+            "pattern": f"^{SALE_ID.pattern}\\.[0-9]{{1,4}}\\.[A-Za-z0-9_-]{{16}}$",
+            "description": "Id of a reservation. It cannot be guessed, and tells which sale it belongs to.",
+            "examples": ["giulia-milano.0.q83vEjRWeJASNFZ4"],
+        },
+        "Sku": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 64,
+            "description": "The brand's own name of an item, unique within the sale.",
+            "examples": ["giulia"],
+        },
+        "Instant": {
+            "type": "string",
+            "format": "date-time",
+            "description": "An instant of RFC 3339 in UTC, to the millisecond.",
+            "examples": ["2026-12-01T10:00:00.000Z"],
+        },
+        "SaleState": {"type": "string", "enum": list(STATES), "description": "State of a sale."},
+    }
+
+
+def _definition() -> dict[str, Schema]:
+    """The sale definition and its parts, from the model that checks them."""
+    schema = SaleDefinition.model_json_schema(ref_template="#/components/schemas/{model}")
+    parts = schema.pop("$defs")
+    parts["SaleDefinition"] = schema
+    parts["SaleDefinition"]["properties"]["currency"]["enum"] = sorted(DECIMALS)
+    parts["SaleDefinition"]["description"] = "What a brand announces: when, what, how many, for how much."
+    named = {"Item": "SaleDefinitionItem"}
+    return {named.get(name, name): _tidy(part, named) for name, part in parts.items()}
+
+
+def _tidy(value: Any, named: dict[str, str]) -> Any:
+    """A generated schema without the titles that only repeat the names, and with our names of its parts."""
+    if isinstance(value, list):
+        return [_tidy(item, named) for item in value]
+    if not isinstance(value, dict):
+        return value
+    tidy = {}
+    for key, item in value.items():
+        if key == "title" and isinstance(item, str):
+            continue
+        if key == "$ref":
+            name = item.rpartition("/")[2]
+            tidy[key] = f"#/components/schemas/{named.get(name, name)}"
+        else:
+            tidy[key] = _tidy(item, named)
+    return tidy
+
+
+def _sale_answers() -> dict[str, Schema]:
+    counters = {"sku": reference("Sku"), **dict.fromkeys(("stock", "available", "held", "sold"), _UNITS)}
+    return {
+        "SaleItem": answer(
+            "One item of a sale, as anyone may see it.",
+            {
+                "sku": reference("Sku"),
+                "title": described(_TEXT, "What shoppers read."),
+                "price": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "description": "One unit, in minor units of the currency.",
+                },
+                "stock": described(_UNITS, "Units for sale, restocks included."),
+                "available": described(_UNITS, "Units that can be reserved now."),
+                "limit_per_customer": optional(_UNITS, "Units of this item that one customer may have."),
+            },
+        ),
+        "Sale": answer(
+            "The public view of a sale.",
+            {
+                "id": reference("SaleId"),
+                "title": _TEXT,
+                "state": reference("SaleState"),
+                "server_time": described(
+                    reference("Instant"), "The clock by which the sale opens and closes."
+                ),
+                "opens_at": reference("Instant"),
+                "closes_at": optional(reference("Instant"), "Null: the sale is open until it is closed."),
+                "currency": described(_TEXT, "Code of ISO 4217."),
+                "limit_per_customer": optional(
+                    _UNITS, "Units that one customer may have, all items together."
+                ),
+                "hold_seconds": described(_COUNT, "How long a reservation is held."),
+                "items": {"type": "array", "items": reference("SaleItem")},
+                "payment": reference("Payment"),
+            },
+        ),
+        "Sales": answer("All sales.", {"sales": {"type": "array", "items": reference("Sale")}}),
+        "Restock": request(
+            "Units to add to an item.",
+            ("units",),
+            {
+                "units": {"type": "integer", "minimum": 1, "maximum": MAX_UNITS},
+                "reason": optional(
+                    {"type": "string", "maxLength": MAX_REASON_CHARACTERS}, "Why, for the journal."
+                ),
+            },
+        ),
+        "ItemCounters": answer("Where the units of one item are: available + held + sold = stock.", counters),
+        "Stats": answer(
+            "The counters of a sale.",
+            {
+                "sale": reference("SaleId"),
+                "state": reference("SaleState"),
+                "server_time": reference("Instant"),
+                "items": {"type": "array", "items": reference("ItemCounters")},
+                "place": described(_COUNT, "Holds granted so far: the place of the latest one."),
+                "seq": described(_COUNT, "Facts in the journal: the sequence number of the latest one."),
+                "live_holds": described(_COUNT, "Holds that are running now."),
+                "customers": described(_COUNT, "Customers who have, or had, a reservation."),
+                "reservations": described(_COUNT, "Reservations made so far."),
+                "next_release_at": optional(
+                    reference("Instant"), "When the next hold ends; null without holds."
+                ),
+            },
+        ),
+        "Finding": answer(
+            "One thing that does not add up.",
+            {
+                "seq": optional(_COUNT, "The fact it was found at; null when it was found at the end."),
+                "detail": _TEXT,
+            },
+        ),
+        "Audit": answer(
+            "The journal replayed from its first fact, compared with every counter, hold and limit.",
+            {
+                "sale": reference("SaleId"),
+                "ok": {"type": "boolean", "description": "Whether everything adds up."},
+                "facts": described(_COUNT, "Facts replayed."),
+                "last_seq": described(_COUNT, "Sequence number of the latest of them."),
+                "findings": {"type": "array", "items": reference("Finding")},
+                "items": {"type": "array", "items": reference("ItemCounters")},
+                "reservations": described(_COUNT, "Reservations made so far."),
+                "customers": described(_COUNT, "Customers who have, or had, a reservation."),
+                "last_place": described(_COUNT, "The place of the latest hold."),
+            },
+        ),
+    }
+
+
+def _reservations() -> dict[str, Schema]:
+    line = {"sku": reference("Sku"), "quantity": {"type": "integer", "minimum": 1, "maximum": MAX_QUANTITY}}
+    held = {"sku": reference("Sku"), "quantity": {"type": "integer", "minimum": 1}}
+    money = {"type": "integer", "minimum": 1, "maximum": MAX_AMOUNT}
+    return {
+        "Line": request("Units of one item.", ("sku", "quantity"), line),
+        "NewReservation": request(
+            "What a shopper wants. All of it is reserved, or nothing.",
+            ("items",),
+            {
+                "items": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": MAX_LINES,
+                    "items": reference("Line"),
+                    "description": "Lines of one sku are added up.",
+                }
+            },
+        ),
+        "ReservedLine": answer("Units of one item in a reservation.", held),
+        "Reservation": answer(
+            "A customer's claim on units of a sale.",
+            {
+                "id": reference("ReservationId"),
+                "sale": reference("SaleId"),
+                "status": {"type": "string", "enum": list(STATUSES)},
+                "customer": described(_TEXT, "The `sub` of the shopper's token."),
+                "items": {"type": "array", "minItems": 1, "items": reference("ReservedLine")},
+                "place": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "description": "The order in which holds were granted in the sale, from 1.",
+                },
+                "amount": described(money, "The price of all units, in minor units of the currency."),
+                "amount_due": described(money, "What is due at once, in minor units of the currency."),
+                "currency": described(_TEXT, "Code of ISO 4217."),
+                "held_until": described(reference("Instant"), "The instant at which the hold ends."),
+            },
+        ),
+        "Reservations": answer(
+            "Reservations of one customer in a sale, the oldest first.",
+            {"reservations": {"type": "array", "items": reference("Reservation")}},
+        ),
+    }
+
+
+def _callers() -> dict[str, Schema]:
+    scope: Schema = {"type": "string", "enum": list(SCOPES)}
+    name: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARACTERS}
+    key = {
+        "id": {"type": "string", "pattern": "^[0-9a-f]{12}$", "examples": ["3f9a0c51d2e8"]},
+        "name": name,
+        "scopes": {"type": "array", "items": scope, "minItems": 1, "uniqueItems": True},
+        "created_at": reference("Instant"),
+    }
+    secret = {"type": "string", "pattern": "^fsk_[0-9a-f]{12}_[A-Za-z0-9_-]{43}$"}
+    return {
+        "Guest": answer(
+            "A token for somebody without a login.",
+            {
+                "token": described(_TEXT, "A shopper's token, to be sent as a bearer token."),
+                "customer": described(_TEXT, "The customer it stands for."),
+                "expires_at": reference("Instant"),
+            },
+        ),
+        "Scope": scope,
+        "NewKey": request(
+            "An API key to make.",
+            ("name", "scopes"),
+            {"name": name, "scopes": {"type": "array", "items": scope, "minItems": 1, "uniqueItems": True}},
+        ),
+        "Key": answer("An API key, without its secret.", key),
+        "CreatedKey": answer(
+            "A new API key. Its secret is shown this once.", {**key, "key": described(secret, "The secret.")}
+        ),
+        "Keys": answer(
+            "All API keys, the oldest first.", {"keys": {"type": "array", "items": reference("Key")}}
+        ),
+        "Health": answer("Alive.", {"status": {"type": "string"}}),
+    }
+
+
+def _problems() -> dict[str, Schema]:
+    return {
+        "FieldError": answer(
+            "One wrong field.",
+            {
+                "pointer": described(_TEXT, "Where, as a JSON pointer (RFC 6901) in a URI fragment."),
+                "field": described(_TEXT, "Where, for people; empty for the body itself."),
+                "detail": described(_TEXT, "What is wrong with it."),
+            },
+        ),
+        "Problem": answer(
+            "What every refusal looks like (RFC 9457).",
+            {
+                "type": {
+                    "type": "string",
+                    "format": "uri-reference",
+                    "description": "Where the code is explained.",
+                },
+                "title": described(_TEXT, "The kind of problem, for people."),
+                "status": {"type": "integer", "minimum": 400, "maximum": 599},
+                "code": described(_TEXT, "The kind of problem, for programs: it never changes."),
+                "detail": described(_TEXT, "What was wrong this time, and what to do."),
+            },
+        ),
+        **{kind.schema_name: kind.schema() for kind in KINDS},
+    }
