@@ -1,0 +1,119 @@
+"""Puts the HTTP application together."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+import structlog
+from aiohttp import web
+
+from flashsale import metrics
+from flashsale.api import access, live, reservations, sales, system
+from flashsale.api.bodies import MAX_BODY_BYTES
+from flashsale.api.middleware import answer
+from flashsale.api.state import DRAIN, SHOP, Drain, Shop
+from flashsale.engine.batcher import Queue
+from flashsale.engine.catalog import Catalog
+from flashsale.engine.reservations import Reservations
+from flashsale.engine.sales import Sales
+from flashsale.identity.api_keys import ApiKeys
+from flashsale.identity.tokens import ShopperTokens
+from flashsale.settings import Settings
+from flashsale.store.client import Store, describe
+from flashsale.store.sales import SaleStore
+
+log = structlog.get_logger(__name__)
+
+
+def build_app(settings: Settings) -> web.Application:
+    """The application of one worker; it opens its own connections to Redis when it starts.
+
+    Raises:
+        ValueError: the settings lack what a server needs (`load_settings(purpose="serve")` checks that).
+    """
+    if settings.redis_url is None or settings.root_key is None:
+        raise ValueError("a server needs redis_url and root_key")
+    app = web.Application(middlewares=[answer], client_max_size=MAX_BODY_BYTES)
+    app[DRAIN] = Drain()
+    app[live.LIVE] = live.Live()
+    app.cleanup_ctx.append(_shop(settings, settings.redis_url, settings.root_key.get_secret_value()))
+    _add_routes(app)
+    return app
+
+
+def _add_routes(app: web.Application) -> None:
+    router = app.router
+    # The busiest route comes first: aiohttp tries those with the same first segments in order.
+    router.add_post("/v1/sales/{sale}/reservations", reservations.reserve)
+    router.add_get("/v1/sales/{sale}", sales.read)
+    router.add_put("/v1/sales/{sale}", sales.put)
+    router.add_get("/v1/sales", sales.list_all)
+    router.add_get("/v1/sales/{sale}/reservations/mine", reservations.mine)
+    router.add_get("/v1/sales/{sale}/live", live.watch)
+    for verb in ("pause", "resume", "close"):
+        router.add_post(f"/v1/sales/{{sale}}/{verb}", sales.steer)
+    router.add_post("/v1/sales/{sale}/items/{sku}/restock", sales.restock)
+    router.add_get("/v1/sales/{sale}/stats", sales.stats)
+    router.add_get("/v1/sales/{sale}/audit", sales.audit)
+    router.add_get("/v1/reservations/{reservation}", reservations.read)
+    router.add_delete("/v1/reservations/{reservation}", reservations.cancel)
+    router.add_post("/v1/guests", access.guest)
+    router.add_post("/v1/keys", access.create_key)
+    router.add_get("/v1/keys", access.list_keys)
+    router.add_delete("/v1/keys/{key}", access.revoke_key)
+    router.add_get("/healthz", system.healthz)
+    router.add_get("/readyz", system.readyz)
+    router.add_get("/metrics", system.show_metrics)
+    system.add_description(app)
+
+
+def _shop(
+    settings: Settings, redis_url: str, root_key: str
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def context(app: web.Application) -> AsyncIterator[None]:
+        store = Store.connect(redis_url, timeout_ms=settings.redis_timeout_ms)
+        sale_store = SaleStore(store, timeout_s=settings.redis_timeout_ms / 1000)
+        catalog = Catalog(sale_store)
+        queue = Queue(
+            limit=settings.queue_limit,
+            deadline_s=settings.request_deadline_ms / 1000,
+            batch_limit=settings.batch_limit,
+            in_flight_limit=settings.batches_in_flight,
+        )
+        requests = metrics.Requests()
+        secret = settings.shopper_secret.get_secret_value() if settings.shopper_secret else None
+        shop = Shop(
+            settings=settings,
+            store=store,
+            sales=Sales(sale_store, catalog),
+            reservations=Reservations(
+                sale_store,
+                catalog,
+                queue,
+                on_batch=requests.batch_done,
+                on_memory=requests.answered_from_memory,
+            ),
+            tokens=ShopperTokens(secret, settings.shopper_public_key),
+            api_keys=ApiKeys(store, root_key),
+            requests=requests,
+        )
+        app[SHOP] = shop
+        metrics.WORKERS_ALIVE.set(1)
+        log.info("api.started", store=describe(redis_url))
+        counting = asyncio.create_task(_hand_over(shop))
+        yield
+        counting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await counting
+        shop.requests.hand_over(shop.reservations.waiting)
+        await app[live.LIVE].close()
+        await sale_store.close()
+        await store.close()
+
+    return context
+
+
+async def _hand_over(shop: Shop) -> None:
+    while True:
+        await asyncio.sleep(metrics.HAND_OVER_S)
+        shop.requests.hand_over(shop.reservations.waiting)

@@ -1,0 +1,119 @@
+"""What the API answers, as plain values ready for JSON."""
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from flashsale.engine.audit import AuditReport
+from flashsale.engine.catalog import Offer
+from flashsale.engine.sales import SaleView
+from flashsale.model.instants import to_rfc3339
+from flashsale.model.reservation import Reservation
+from flashsale.scripts.calls import Stock
+
+
+def json_response(
+    data: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    """A JSON answer."""
+    return web.Response(
+        body=orjson.dumps(data), status=status, content_type="application/json", headers=headers
+    )
+
+
+def reservation_id(offer: Offer, token: str) -> str:
+    return f"{offer.sale}.0.{token}"
+
+
+def reservation(offer: Offer, found: Reservation, now_ms: int) -> dict[str, Any]:
+    """A reservation as its customer sees it at `now_ms` of the store's clock."""
+    amount = offer.amount(found.lines)
+    return {
+        "id": f"{offer.sale}.0.{found.token}",
+        "sale": offer.sale,
+        "status": found.state_at(now_ms).name.lower(),
+        "customer": found.customer,
+        "items": [{"sku": sku, "quantity": units} for sku, units in found.lines],
+        "place": found.place,
+        "amount": amount,
+        "amount_due": offer.definition.amount_due(amount),
+        "currency": offer.definition.currency,
+        "held_until": to_rfc3339(found.held_until_ms),
+    }
+
+
+def sale(view: SaleView) -> dict[str, Any]:
+    """The public view of a sale."""
+    definition, state = view.offer.definition, view.state
+    stock = {item.sku: item for item in state.stock}
+    return {
+        "id": view.offer.sale,
+        "title": definition.title,
+        "state": state.public_state,
+        "server_time": to_rfc3339(state.now_ms),
+        "opens_at": to_rfc3339(state.opens_ms),
+        "closes_at": to_rfc3339(state.closes_ms) if state.closes_ms else None,
+        "currency": definition.currency,
+        "limit_per_customer": definition.limit_per_customer,
+        "hold_seconds": definition.hold_seconds,
+        "items": [
+            {
+                "sku": item.sku,
+                "title": item.title or item.sku,
+                "price": item.price,
+                "stock": stock[item.sku].stock,
+                "available": stock[item.sku].available,
+                "limit_per_customer": item.limit_per_customer,
+            }
+            for item in definition.items
+            if item.sku in stock
+        ],
+        "payment": definition.payment.model_dump(),
+    }
+
+
+def counters(items: tuple[Stock, ...]) -> list[dict[str, Any]]:
+    """Where the units of each item are."""
+    return [
+        {
+            "sku": item.sku,
+            "stock": item.stock,
+            "available": item.available,
+            "held": item.held,
+            "sold": item.sold,
+        }
+        for item in items
+    ]
+
+
+def stats(view: SaleView) -> dict[str, Any]:
+    """The counters of a sale."""
+    state = view.state
+    return {
+        "sale": view.offer.sale,
+        "state": state.public_state,
+        "server_time": to_rfc3339(state.now_ms),
+        "items": counters(state.stock),
+        "place": state.place,
+        "seq": state.seq,
+        "live_holds": state.holds,
+        "customers": state.customers,
+        "reservations": state.reservations,
+        "next_release_at": to_rfc3339(state.next_due_ms) if state.next_due_ms else None,
+    }
+
+
+def audit(report: AuditReport) -> dict[str, Any]:
+    """The verdict of an audit."""
+    return {
+        "sale": report.sale,
+        "ok": report.ok,
+        "facts": report.facts,
+        "last_seq": report.facts,
+        "findings": [{"seq": finding.seq, "detail": finding.detail} for finding in report.findings],
+        "items": counters(report.items),
+        "reservations": report.reservations,
+        "customers": report.customers,
+        "last_place": report.last_place,
+    }

@@ -1,0 +1,63 @@
+"""The definitions a worker has at hand, so that a request need not read them again."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from flashsale.model.sale import SaleDefinition
+from flashsale.store.sales import SaleStore
+
+_MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A sale's definition in the version in force when it was read."""
+
+    sale: str
+    version: int
+    definition: SaleDefinition
+    prices: dict[str, int]
+
+    def amount(self, lines: tuple[tuple[str, int], ...]) -> int:
+        """What the lines cost, in minor units."""
+        return sum(self.prices[sku] * units for sku, units in lines)
+
+
+class Catalog:
+    """Definitions by sale, the least recently used dropped first.
+
+    A definition may be replaced until the sale opens; every answer of the store carries the version in force, and `fresh`
+    reads again when it differs. Once a sale has opened its definition cannot change.
+    """
+
+    def __init__(self, store: SaleStore) -> None:
+        self._store = store
+        self._offers: OrderedDict[str, Offer] = OrderedDict()
+
+    def known(self, sale: str) -> Offer | None:
+        """The offer at hand, which may be out of date."""
+        return self._offers.get(sale)
+
+    async def get(self, sale: str) -> Offer | None:
+        """The offer at hand, or as read from the store; None when there is no such sale."""
+        return self._offers.get(sale) or await self._read(sale)
+
+    async def fresh(self, sale: str, version: int) -> Offer | None:
+        """The offer in this version, or a later one."""
+        offer = self._offers.get(sale)
+        if offer is not None and offer.version >= version:
+            return offer
+        return await self._read(sale)
+
+    async def _read(self, sale: str) -> Offer | None:
+        stored = await self._store.definition(sale)
+        if stored is None:
+            self._offers.pop(sale, None)
+            return None
+        prices = {item.sku: item.price for item in stored.definition.items}
+        offer = Offer(sale, stored.version, stored.definition, prices)
+        self._offers[sale] = offer
+        self._offers.move_to_end(sale)
+        while len(self._offers) > _MOST:
+            self._offers.popitem(last=False)
+        return offer

@@ -1,0 +1,173 @@
+"""Reserving, reading and cancelling."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flashsale.engine.batcher import Batcher, Queue
+from flashsale.engine.catalog import Catalog, Offer
+from flashsale.engine.soldout import Memory
+from flashsale.model import ids
+from flashsale.model.faults import Fault, InvalidError
+from flashsale.model.ids import ReservationId
+from flashsale.model.outcomes import Reserve
+from flashsale.model.reservation import Line, Reservation, pack_body
+from flashsale.model.sale import MAX_AMOUNT
+from flashsale.scripts.calls import Resolved
+from flashsale.scripts.reserve import Batch, Claim, Decision, Refused
+from flashsale.store.client import StoreUnavailableError
+from flashsale.store.sales import SaleStore
+
+
+@dataclass(slots=True)
+class _Desk:
+    """What a worker keeps for each sale that people are buying from."""
+
+    batcher: Batcher
+    memory: Memory
+    refreshing: "asyncio.Task[None] | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A reservation with the offer it belongs to and the store's instant at which it was read."""
+
+    offer: Offer
+    reservation: Reservation
+    now_ms: int
+
+
+class Reservations:
+    """The reservations of all sales, as one worker serves them."""
+
+    def __init__(
+        self,
+        store: SaleStore,
+        catalog: Catalog,
+        queue: Queue,
+        *,
+        on_batch: Callable[[int, float], None] = lambda size, seconds: None,
+        on_memory: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_batch` is told the size and the seconds of every batch, `on_memory` of every answer from memory."""
+        self._store = store
+        self._catalog = catalog
+        self._queue = queue
+        self._on_batch = on_batch
+        self._on_memory = on_memory
+        self._desks: dict[str, _Desk] = {}
+
+    async def reserve(
+        self, sale: str, customer: str, lines: tuple[Line, ...], idempotency_key: str | None = None
+    ) -> tuple[Offer | None, Decision]:
+        """Claims units for a customer. `lines` name each sku once. The offer is None only for an unknown sale.
+
+        Raises:
+            BusyError: too many requests are waiting; nothing was reserved.
+            StoreUnavailableError: the store failed; `applied` is None when the reservation may have been made.
+            InvalidError: the lines cost more than can be paid.
+        """
+        offer = self._catalog.known(sale) or await self._catalog.get(sale)
+        if offer is None:
+            return None, Refused(Reserve.UNKNOWN_SALE)
+        if len(lines) > 1 or lines[0][1] > 1:
+            _check_amount(offer, lines)
+        desk = self._desks.get(sale) or self._new_desk(sale)
+        if idempotency_key is None:
+            if len(lines) == 1 and lines[0][1] == 1:
+                known = desk.memory.answer(lines[0][0], customer, desk.batcher.now())
+                if known is not None:
+                    self._on_memory()
+                    return offer, Refused(
+                        Reserve.SOLD_OUT,
+                        sku=lines[0][0],
+                        held_by_others=known.held,
+                        next_release_ms=known.next_release_ms,
+                    )
+            token = ids.new_token()
+        else:
+            token = ids.derived_token(sale, customer, idempotency_key)
+        claim = Claim(token, customer, lines, pack_body(customer, lines), idempotency_key is not None)
+        decision, version = await desk.batcher.submit(claim)
+        if version != offer.version:
+            offer = await self._catalog.fresh(sale, version)
+        return offer, decision
+
+    def _new_desk(self, sale: str) -> _Desk:
+        memory = Memory()
+        lane = self._store.lane()
+
+        async def send(claims: Sequence[Claim]) -> Batch:
+            return await self._store.reserve(lane, sale, claims)
+
+        def observe(batch: Batch, sent_at: float) -> None:
+            memory.observe(batch, sent_at)
+            self._on_batch(len(batch.decisions), desk.batcher.now() - sent_at)
+            if memory.wants_holders and desk.refreshing is None:
+                desk.refreshing = asyncio.get_running_loop().create_task(self._refresh_holders(sale, desk))
+
+        desk = _Desk(Batcher(send, self._queue, observe=observe), memory)
+        self._desks[sale] = desk
+        return desk
+
+    async def _refresh_holders(self, sale: str, desk: _Desk) -> None:
+        try:
+            known = await self._store.holders(sale)
+            if known is not None:
+                desk.memory.learn_holders(*known)
+        except StoreUnavailableError:
+            desk.memory.forget()
+        finally:
+            desk.refreshing = None
+
+    async def get(self, reservation_id: ReservationId) -> Found | None:
+        """A reservation by its id."""
+        offer = await self._catalog.get(reservation_id.sale)
+        if offer is None or reservation_id.shard != 0:
+            return None
+        look = await self._store.look(reservation_id.sale, tokens=[reservation_id.token])
+        (reservation,) = look.reservations
+        return await self._found(
+            reservation_id.sale, look.sale and look.sale.version, reservation, look.now_ms
+        )
+
+    async def of_customer(self, sale: str, customer: str) -> list[Found] | None:
+        """A customer's reservations, oldest first; None when there is no such sale."""
+        if await self._catalog.get(sale) is None:
+            return None
+        (entries,) = (await self._store.look(sale, customers=[customer])).entries
+        look = await self._store.look(sale, tokens=[entry.token for entry in entries])
+        version = look.sale and look.sale.version
+        found = [
+            await self._found(sale, version, reservation, look.now_ms) for reservation in look.reservations
+        ]
+        return [each for each in found if each is not None]
+
+    async def _found(
+        self, sale: str, version: int | None, reservation: Reservation | None, now_ms: int
+    ) -> Found | None:
+        offer = await self._catalog.fresh(sale, version or 0)
+        return Found(offer, reservation, now_ms) if offer and reservation else None
+
+    async def cancel(self, reservation_id: ReservationId, *, reason: str) -> Resolved:
+        """Ends a hold early. The caller has checked whose it is: a reservation never changes its customer."""
+        resolved = await self._store.cancel(reservation_id.sale, reservation_id.token, reason=reason)
+        if (desk := self._desks.get(reservation_id.sale)) is not None:
+            desk.memory.forget()
+        return resolved
+
+    def restocked(self, sale: str) -> None:
+        """Units came back by this worker's own doing: what it remembers of the sale is out of date."""
+        if (desk := self._desks.get(sale)) is not None:
+            desk.memory.forget()
+
+    @property
+    def waiting(self) -> int:
+        """Claims in this worker's queue."""
+        return self._queue.waiting
+
+
+def _check_amount(offer: Offer, lines: tuple[Line, ...]) -> None:
+    """One unit always costs less than MAX_AMOUNT; many may not."""
+    if sum(offer.prices.get(sku, 0) * units for sku, units in lines) > MAX_AMOUNT:
+        raise InvalidError([Fault(("items",), f"must not cost more than {MAX_AMOUNT} minor units together")])

@@ -1,0 +1,62 @@
+"""Defining, watching and steering sales."""
+
+import asyncio
+from dataclasses import dataclass
+
+from flashsale.engine.audit import Audit, AuditReport
+from flashsale.engine.catalog import Catalog, Offer
+from flashsale.model.outcomes import OpenSale, Restock, SetState
+from flashsale.model.sale import SaleDefinition
+from flashsale.scripts.calls import SaleState
+from flashsale.store.sales import SaleStore
+
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SaleView:
+    """A sale's definition and its counters as one look shows them."""
+
+    offer: Offer
+    state: SaleState
+
+
+class Sales:
+    """The sales of one store."""
+
+    def __init__(self, store: SaleStore, catalog: Catalog) -> None:
+        self._store = store
+        self._catalog = catalog
+
+    async def define(self, sale: str, definition: SaleDefinition) -> OpenSale:
+        outcome, _, version = await self._store.open_sale(sale, definition)
+        await self._catalog.fresh(sale, version)
+        return outcome
+
+    async def view(self, sale: str) -> SaleView | None:
+        """None when there is no such sale."""
+        look = await self._store.look(sale)
+        if look.sale is None:
+            return None
+        offer = await self._catalog.fresh(sale, look.sale.version)
+        return SaleView(offer, look.sale) if offer else None
+
+    async def views(self) -> list[SaleView]:
+        """Every sale, by id."""
+        found: list[SaleView] = []
+        ids = await self._store.sale_ids()
+        for start in range(0, len(ids), _AT_ONCE):
+            views = await asyncio.gather(*(self.view(sale) for sale in ids[start : start + _AT_ONCE]))
+            found.extend(view for view in views if view is not None)
+        return found
+
+    async def set_state(self, sale: str, verb: str) -> SetState:
+        """`verb` is pause, resume or close."""
+        return await self._store.set_state(sale, verb)
+
+    async def restock(self, sale: str, *, sku: str, units: int, reason: str, repeat_key: str) -> Restock:
+        return await self._store.restock(sale, sku=sku, units=units, reason=reason, repeat_key=repeat_key)
+
+    async def audit(self, sale: str) -> AuditReport | None:
+        """None when there is no such sale."""
+        return await Audit(self._store, sale).run()

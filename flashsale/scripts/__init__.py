@@ -1,0 +1,1 @@
+"""The Lua scripts, and one typed wrapper for each."""

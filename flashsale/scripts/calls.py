@@ -1,0 +1,236 @@
+"""One typed wrapper for each script: arguments are encoded and replies decoded here and nowhere else.
+
+Every wrapper takes `now_ms`: 0 means the server's own TIME, which is what production passes. Errors of the server and of
+the connection come out as redis-py raises them; `flashsale.store` turns them into its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from flashsale.keys import SaleKeys
+from flashsale.model.outcomes import OpenSale, Resolve, Restock, SetState
+from flashsale.model.reservation import Entry, Reservation, unpack_entries, unpack_record
+from flashsale.model.sale import SaleDefinition
+from flashsale.scripts import loader
+
+NAMES: Final = ("open_sale", "reserve", "extend", "cancel", "expire", "restock", "set_state", "inspect")
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Counters of one item; available + held + sold = stock at every instant."""
+
+    sku: str
+    stock: int
+    available: int
+    held: int
+    sold: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaleState:
+    """A sale as one consistent look at it shows."""
+
+    now_ms: int
+    state: str
+    """What the brand set: `open`, `paused` or `closed`."""
+    opens_ms: int
+    closes_ms: int
+    limit: int
+    hold_ms: int
+    version: int
+    seq: int
+    place: int
+    opened: bool
+    stock: tuple[Stock, ...]
+    customers: int
+    reservations: int
+    holds: int
+    next_due_ms: int
+    """When the earliest hold ends; 0 when there is none."""
+
+    @property
+    def public_state(self) -> str:
+        """`closed`, `paused`, `scheduled`, `sold_out` or `open`: the first that applies."""
+        if self.state == "closed" or 0 < self.closes_ms <= self.now_ms:
+            return "closed"
+        if self.state == "paused":
+            return "paused"
+        if self.now_ms < self.opens_ms:
+            return "scheduled"
+        return "open" if any(item.available for item in self.stock) else "sold_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What `inspect` returns."""
+
+    now_ms: int
+    sale: SaleState | None
+    entries: tuple[tuple[Entry, ...], ...]
+    """Of each customer asked for; empty when unknown."""
+    reservations: tuple[Reservation | None, ...]
+    """Of each token asked for."""
+    ends_ms: tuple[int | None, ...]
+    """Of each token asked for: the instant at which it ends as a hold, None when it is not among the holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What became of one reservation."""
+
+    outcome: Resolve
+    now_ms: int
+    reservation: Reservation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What one `expire` did."""
+
+    now_ms: int
+    expired: int
+    next_due_ms: int
+    """When the earliest remaining hold ends; 0 when there is none."""
+    state: str
+    """`open`, `paused`, `closed`; empty when there is no such sale."""
+
+
+async def run(redis: "Redis", name: str, keys: SaleKeys, *args: str | bytes | int) -> Any:
+    """EVALSHA, and EVAL once when the server does not know the script (then nothing has run yet)."""
+    script = loader.load(name)
+    names = keys.all()
+    try:
+        return await redis.execute_command("EVALSHA", script.sha, len(names), *names, *args)
+    except NoScriptError:
+        return await redis.execute_command("EVAL", script.source, len(names), *names, *args)
+
+
+async def open_sale(
+    redis: "Redis", keys: SaleKeys, definition: SaleDefinition, *, now_ms: int = 0
+) -> tuple[OpenSale, int, int]:
+    """Defines the sale. Returns the outcome, now_ms, and the version of the definition in force."""
+    items: list[str | int] = []
+    for item in definition.items:
+        items += (item.sku, item.stock, item.limit_per_customer or 0)
+    outcome, now, version = await run(
+        redis,
+        "open_sale",
+        keys,
+        now_ms,
+        definition.canonical(),
+        definition.opens_ms,
+        definition.closes_ms,
+        definition.limit_per_customer or 0,
+        definition.hold_seconds * 1000,
+        len(definition.items),
+        *items,
+    )
+    return OpenSale(outcome), now, version
+
+
+async def extend(
+    redis: "Redis", keys: SaleKeys, token: str, *, extension_ms: int, now_ms: int = 0
+) -> Resolved:
+    """Moves the end of a hold, once in its life."""
+    return _resolved(token, await run(redis, "extend", keys, now_ms, token, extension_ms))
+
+
+async def cancel(redis: "Redis", keys: SaleKeys, token: str, *, reason: str, now_ms: int = 0) -> Resolved:
+    """Ends a hold early; `reason` goes into the journal."""
+    return _resolved(token, await run(redis, "cancel", keys, now_ms, token, reason))
+
+
+async def expire(redis: "Redis", keys: SaleKeys, *, limit: int, now_ms: int = 0) -> Sweep:
+    """Ends up to `limit` overdue holds (1 to 1000), and lets the clock open and close the sale."""
+    now, expired, next_due_ms, state = await run(redis, "expire", keys, now_ms, limit)
+    return Sweep(now, expired, next_due_ms, state.decode())
+
+
+async def restock(
+    redis: "Redis",
+    keys: SaleKeys,
+    *,
+    sku: str,
+    units: int,
+    reason: str,
+    repeat_key: str = "",
+    now_ms: int = 0,
+) -> Restock:
+    """Adds units to an item; the same `repeat_key` adds them once."""
+    outcome, _ = await run(redis, "restock", keys, now_ms, sku, units, reason, repeat_key)
+    return Restock(outcome)
+
+
+async def set_state(redis: "Redis", keys: SaleKeys, verb: str, *, now_ms: int = 0) -> SetState:
+    """`verb` is pause, resume or close."""
+    outcome, _, _ = await run(redis, "set_state", keys, now_ms, verb)
+    return SetState(outcome)
+
+
+async def inspect(
+    redis: "Redis",
+    keys: SaleKeys,
+    *,
+    customers: Sequence[str] = (),
+    tokens: Sequence[str] = (),
+    now_ms: int = 0,
+) -> Look:
+    """One consistent look at a sale, and at some of its customers and reservations. Writes nothing."""
+    now, sale, stock, sizes, next_due_ms, entries, records, ends = await run(
+        redis, "inspect", keys, now_ms, len(customers), *customers, *tokens
+    )
+    return Look(
+        now_ms=now,
+        sale=_sale_state(now, sale, stock, sizes, next_due_ms) if sale[0] else None,
+        entries=tuple(unpack_entries(value) for value in entries),
+        reservations=tuple(
+            unpack_record(token, record) if record else None
+            for token, record in zip(tokens, records, strict=True)
+        ),
+        ends_ms=tuple(int(end) if end else None for end in ends),
+    )
+
+
+def _resolved(token: str, reply: Sequence[Any]) -> Resolved:
+    outcome, now, record = reply
+    return Resolved(Resolve(outcome), now, unpack_record(token, record) if record else None)
+
+
+def _sale_state(
+    now: int, fields: Sequence[bytes], stock: Any, sizes: Sequence[int], next_due_ms: int
+) -> SaleState:
+    state, opens_ms, closes_ms, limit, hold_ms, version, seq, place, opened = fields
+    return SaleState(
+        now_ms=now,
+        state=state.decode(),
+        opens_ms=int(opens_ms),
+        closes_ms=int(closes_ms),
+        limit=int(limit),
+        hold_ms=int(hold_ms),
+        version=int(version),
+        seq=int(seq or 0),
+        place=int(place or 0),
+        opened=opened == b"1",
+        stock=_stock(stock),
+        customers=sizes[0],
+        reservations=sizes[1],
+        holds=sizes[2],
+        next_due_ms=next_due_ms,
+    )
+
+
+def _stock(reply: Any) -> tuple[Stock, ...]:
+    pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    counters: dict[str, dict[str, int]] = {}
+    for field, value in pairs:
+        counter, _, sku = field.decode().partition(":")
+        counters.setdefault(sku, {})[counter] = int(value)
+    return tuple(
+        Stock(sku, found["stock"], found["available"], found["held"], found["sold"])
+        for sku, found in counters.items()
+    )

@@ -1,0 +1,139 @@
+"""The wrapper of `reserve`, the one script on the hot path."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flashsale.model.outcomes import Reserve
+from flashsale.model.reservation import Entry, Line, Reservation, State, unpack_entries, unpack_record
+
+RECLAIM_LIMIT: Final = 1000
+"""Overdue holds one call takes back at most: a few milliseconds of the server's time."""
+
+_REPLAYED = -Reserve.REPLAYED
+_LIMIT_REACHED = -Reserve.LIMIT_REACHED
+_SOLD_OUT = -Reserve.SOLD_OUT
+
+
+@dataclass(slots=True)
+class Claim:
+    """A reservation to be decided. `lines` name each sku once; `body` is `pack_body(customer, lines)`."""
+
+    token: str
+    customer: str
+    lines: tuple[Line, ...]
+    body: bytes
+    repeatable: bool
+    """The token comes from an Idempotency-Key, so it may exist already."""
+
+
+@dataclass(slots=True)
+class Held:
+    """The hold is granted."""
+
+    reservation: Reservation
+    now_ms: int
+
+
+@dataclass(slots=True)
+class Replayed:
+    """The same request had been granted before; this is its reservation as it is now."""
+
+    reservation: Reservation
+    now_ms: int
+
+
+@dataclass(slots=True)
+class Refused:
+    """Nothing was written. The fields that do not belong to the outcome keep their defaults."""
+
+    outcome: Reserve
+    now_ms: int = 0
+    opens_ms: int = 0
+    sku: str = ""
+    """The item that is unknown, sold out or over its limit; empty when it is the sale's limit."""
+    entries: tuple[Entry, ...] = ()
+    """LIMIT_REACHED: what this customer has."""
+    held_by_others: int = 0
+    """SOLD_OUT: units of the item that other customers hold and have not paid."""
+    next_release_ms: int = 0
+    """SOLD_OUT: when the earliest of these holds ends, 0 when none was found."""
+
+
+Decision = Held | Replayed | Refused
+
+
+@dataclass(slots=True)
+class Availability:
+    """One item named in a batch, after the batch."""
+
+    available: int
+    held: int
+    next_release_ms: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one call decided, in the order of its claims."""
+
+    now_ms: int
+    version: int
+    """Of the sale's definition."""
+    place: int
+    """The last place granted in the sale."""
+    items: dict[str, Availability]
+    decisions: list[Decision]
+
+
+def encode(claims: Sequence[Claim], now_ms: int = 0) -> list[str | bytes | int]:
+    """ARGV of `reserve`."""
+    flags = "".join(["r" if claim.repeatable else "-" for claim in claims])
+    args: list[str | bytes | int] = [now_ms, RECLAIM_LIMIT, flags]
+    for claim in claims:
+        lines = claim.lines
+        if len(lines) == 1:
+            ((sku, units),) = lines
+        else:
+            sku, units = "", sum(units for _, units in lines)
+        args += (claim.token, claim.customer, sku, units, claim.body)
+    return args
+
+
+def decode(claims: Sequence[Claim], reply: Sequence[Any]) -> Batch:
+    """The reply of `reserve` to these claims."""
+    now, version, opens_ms, held_until, place, named, results = reply
+    items = {
+        named[at].decode(): Availability(named[at + 1], named[at + 2], named[at + 3])
+        for at in range(0, len(named), 4)
+    }
+    decisions: list[Decision] = []
+    for claim, result in zip(claims, results, strict=True):
+        if type(result) is not int:
+            decisions.append(_detailed(claim, result, now, items))
+        elif result > 0:
+            reservation = Reservation(
+                claim.token, State.HELD, False, now, held_until, result, claim.customer, claim.lines
+            )
+            decisions.append(Held(reservation, now))
+        else:
+            decisions.append(Refused(Reserve(-result), now, opens_ms))
+    return Batch(now, version, place, items, decisions)
+
+
+def _detailed(claim: Claim, result: Sequence[Any], now: int, items: dict[str, Availability]) -> Decision:
+    code = result[0]
+    if code == _REPLAYED:
+        return Replayed(unpack_record(claim.token, result[1]), now)
+    if code == _LIMIT_REACHED:
+        return Refused(Reserve.LIMIT_REACHED, now, sku=result[2].decode(), entries=unpack_entries(result[1]))
+    sku = result[1].decode()
+    if code == _SOLD_OUT:
+        item = items[sku]
+        return Refused(
+            Reserve.SOLD_OUT,
+            now,
+            sku=sku,
+            held_by_others=max(0, item.held - result[2]),
+            next_release_ms=item.next_release_ms,
+        )
+    return Refused(Reserve(-code), now, sku=sku)

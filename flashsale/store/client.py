@@ -1,0 +1,131 @@
+"""The connection to Redis or Valkey, and what its failures mean to the rest of the engine."""
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from flashsale.scripts import calls, loader
+
+T = TypeVar("T")
+
+
+class StoreUnavailableError(Exception):
+    """The store cannot do its work now: away, full, read-only, loading or refusing us.
+
+    `reason` is fit to show. `applied` tells whether a write may have happened: False when the server refused it, None when
+    the answer was lost and nobody can know.
+    """
+
+    def __init__(self, reason: str, *, applied: bool | None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.applied = applied
+
+
+_REFUSALS = {
+    "OOM": "the store's memory is full",
+    "READONLY": "the store is a read-only replica",
+    "LOADING": "the store is loading its data",
+    "MISCONF": "the store cannot write to its disk",
+    "NOAUTH": "the store wants a password",
+    "WRONGPASS": "the store refuses our user or password",
+    "NOPERM": "the store does not allow our user this command",
+    "MASTERDOWN": "the store has lost its primary",
+    "CLUSTERDOWN": "the store's cluster is down",
+    "NOREPLICAS": "the store has too few replicas",
+}
+
+
+def explain_reply(text: str) -> StoreUnavailableError:
+    """An error reply in our own words. Server texts are not passed on: they may name keys and users."""
+    word = text.split(" ", 1)[0]
+    if word in _REFUSALS:
+        return StoreUnavailableError(_REFUSALS[word], applied=False)
+    return StoreUnavailableError("the store refused the command", applied=None)
+
+
+def explain(error: Exception) -> StoreUnavailableError:
+    """The failure of a command in our own words."""
+    if isinstance(error, exceptions.TimeoutError | TimeoutError):
+        return StoreUnavailableError("the store did not answer in time", applied=None)
+    if isinstance(error, exceptions.AuthenticationError):
+        return explain_reply("WRONGPASS")
+    if isinstance(error, exceptions.BusyLoadingError):
+        return explain_reply("LOADING")
+    if isinstance(error, exceptions.ConnectionError | OSError):
+        return StoreUnavailableError("the store cannot be reached", applied=None)
+    if isinstance(error, exceptions.ReadOnlyError):
+        return explain_reply("READONLY")
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return explain_reply("OOM")
+    if isinstance(error, exceptions.NoPermissionError):
+        return explain_reply("NOPERM")
+    return explain_reply(str(error))
+
+
+class Store:
+    """A pool of connections to one server. `redis` raises redis-py's errors; `guard` turns them into ours."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self.redis = redis
+
+    @classmethod
+    def connect(cls, url: str, *, timeout_ms: int = 2000) -> Self:
+        """A store for `redis://`, `rediss://` or `unix://`; connects at first use.
+
+        Commands are never repeated behind our back: whoever sends one decides whether it may be sent again.
+        """
+        return cls(
+            Redis.from_url(
+                url,
+                decode_responses=False,
+                socket_timeout=timeout_ms / 1000,
+                socket_connect_timeout=min(timeout_ms / 1000, 2.0),
+                retry=Retry(NoBackoff(), 0),
+                health_check_interval=0,
+                max_connections=1024,
+                client_name="flashsale",
+            )
+        )
+
+    @asynccontextmanager
+    async def guard(self) -> AsyncIterator["Redis"]:
+        """The client; what it raises inside comes out as `StoreUnavailableError`."""
+        try:
+            yield self.redis
+        except (exceptions.RedisError, OSError) as error:
+            raise explain(error) from error
+
+    async def call(self, command: Awaitable[T]) -> T:
+        """Awaits one command.
+
+        Raises:
+            StoreUnavailableError: it failed.
+        """
+        async with self.guard():
+            return await command
+
+    async def ping(self) -> None:
+        """Checks that the store answers and takes our scripts.
+
+        Raises:
+            StoreUnavailableError: it does not.
+        """
+        async with self.guard() as redis:
+            for name in calls.NAMES:
+                await redis.script_load(loader.load(name).source)
+
+    async def close(self) -> None:
+        await self.redis.aclose()
+
+
+def describe(url: str) -> str:
+    """The address without user and password, for logs."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"

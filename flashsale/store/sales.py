@@ -1,0 +1,140 @@
+"""Everything the engine asks of the store about sales, with failures as `StoreUnavailableError`."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final
+
+from flashsale import keys
+from flashsale.keys import SaleKeys
+from flashsale.model.facts import Fact
+from flashsale.model.outcomes import OpenSale, Restock, SetState
+from flashsale.model.sale import SaleDefinition
+from flashsale.scripts import calls
+from flashsale.scripts import reserve as reserving
+from flashsale.scripts.calls import Look, Resolved, Sweep
+from flashsale.scripts.loader import load
+from flashsale.store.client import Store
+from flashsale.store.lane import Lane
+
+_PAGE = 1000
+MOST_HOLDERS: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDefinition:
+    """A definition as it is in force, and its version (1 for the first)."""
+
+    definition: SaleDefinition
+    version: int
+
+
+class SaleStore:
+    """The sales of one store. Every method may raise `StoreUnavailableError`."""
+
+    def __init__(self, store: Store, *, timeout_s: float = 2.0) -> None:
+        self._store = store
+        self._timeout_s = timeout_s
+        self._lanes: list[Lane] = []
+
+    async def open_sale(
+        self, sale: str, definition: SaleDefinition, *, now_ms: int = 0
+    ) -> tuple[OpenSale, int, int]:
+        """Defines a sale. The index is written first: an entry without a sale is harmless, a sale without one is not."""
+        async with self._store.guard() as redis:
+            await redis.hset(keys.SALES, sale, "1")
+            return await calls.open_sale(redis, SaleKeys.of(sale), definition, now_ms=now_ms)
+
+    async def sale_ids(self) -> list[str]:
+        async with self._store.guard() as redis:
+            return sorted(field.decode() for field in await redis.hkeys(keys.SALES))
+
+    async def definition(self, sale: str) -> StoredDefinition | None:
+        """The definition in force, or None when there is no such sale."""
+        async with self._store.guard() as redis:
+            text, version = await redis.hmget(SaleKeys.of(sale).sale, ["definition", "version"])
+        if text is None or version is None:
+            return None
+        return StoredDefinition(SaleDefinition.model_validate_json(text), int(version))
+
+    def lane(self) -> Lane:
+        """A connection of its own for `reserve`."""
+        lane = Lane(self._store.redis, timeout_s=self._timeout_s)
+        self._lanes.append(lane)
+        return lane
+
+    async def reserve(
+        self, lane: Lane, sale: str, claims: Sequence[reserving.Claim], *, now_ms: int = 0
+    ) -> reserving.Batch:
+        """Decides a batch of claims in one call."""
+        reply = await lane.call(load("reserve"), SaleKeys.of(sale), reserving.encode(claims, now_ms))
+        return reserving.decode(claims, reply)
+
+    async def holders(self, sale: str) -> tuple[int, AbstractSet[str]] | None:
+        """The last place granted, and every customer who had something of the sale at that time, or a little later.
+
+        None when there are more than `MOST_HOLDERS`: reading them all would keep everybody else waiting.
+        """
+        names = SaleKeys.of(sale)
+        async with self._store.guard() as redis:
+            if await redis.hlen(names.customers) > MOST_HOLDERS:
+                return None
+            place = await redis.hget(names.sale, "place")
+            customers = await redis.hkeys(names.customers)
+        return int(place or 0), {customer.decode() for customer in customers}
+
+    async def look(
+        self, sale: str, *, customers: Sequence[str] = (), tokens: Sequence[str] = (), now_ms: int = 0
+    ) -> Look:
+        async with self._store.guard() as redis:
+            return await calls.inspect(
+                redis, SaleKeys.of(sale), customers=customers, tokens=tokens, now_ms=now_ms
+            )
+
+    async def cancel(self, sale: str, token: str, *, reason: str, now_ms: int = 0) -> Resolved:
+        async with self._store.guard() as redis:
+            return await calls.cancel(redis, SaleKeys.of(sale), token, reason=reason, now_ms=now_ms)
+
+    async def extend(self, sale: str, token: str, *, extension_ms: int, now_ms: int = 0) -> Resolved:
+        async with self._store.guard() as redis:
+            return await calls.extend(
+                redis, SaleKeys.of(sale), token, extension_ms=extension_ms, now_ms=now_ms
+            )
+
+    async def expire(self, sale: str, *, limit: int, now_ms: int = 0) -> Sweep:
+        async with self._store.guard() as redis:
+            return await calls.expire(redis, SaleKeys.of(sale), limit=limit, now_ms=now_ms)
+
+    async def restock(
+        self, sale: str, *, sku: str, units: int, reason: str, repeat_key: str = "", now_ms: int = 0
+    ) -> Restock:
+        async with self._store.guard() as redis:
+            return await calls.restock(
+                redis,
+                SaleKeys.of(sale),
+                sku=sku,
+                units=units,
+                reason=reason,
+                repeat_key=repeat_key,
+                now_ms=now_ms,
+            )
+
+    async def set_state(self, sale: str, verb: str, *, now_ms: int = 0) -> SetState:
+        async with self._store.guard() as redis:
+            return await calls.set_state(redis, SaleKeys.of(sale), verb, now_ms=now_ms)
+
+    async def facts(self, sale: str, *, after: int = 0, limit: int = _PAGE) -> list[Fact]:
+        """Up to `limit` facts with a seq above `after`, in order."""
+        async with self._store.guard() as redis:
+            entries = await redis.xrange(SaleKeys.of(sale).journal, min=str(after + 1), count=limit)
+        return [_fact(entry_id, fields) for entry_id, fields in entries]
+
+    async def close(self) -> None:
+        for lane in self._lanes:
+            await lane.close()
+
+
+def _fact(entry_id: bytes, fields: dict[bytes, bytes]) -> Fact:
+    seq, _, at_ms = entry_id.decode().partition("-")
+    ((kind, data),) = fields.items()
+    return Fact(int(seq), int(at_ms), kind.decode(), data)

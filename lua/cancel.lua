@@ -1,0 +1,44 @@
+#!lua flags=allow-oom
+-- @include book
+-- @include release
+--
+-- cancel: ends one hold early. A hold whose time is over is expired instead. It may run when memory is full.
+--
+-- KEYS[1] fs:{S}:sale          hash
+-- KEYS[2] fs:{S}:stock         hash
+-- KEYS[3] fs:{S}:customers     hash
+-- KEYS[4] fs:{S}:reservations  hash
+-- KEYS[5] fs:{S}:holds         zset
+-- KEYS[6] fs:{S}:journal       stream
+-- ARGV[1] now_ms, 0 for the server's TIME
+-- ARGV[2] reservation id (its 16 characters)
+-- ARGV[3] reason, for the journal
+--
+-- Returns { outcome, now_ms, record ('' when unknown) }
+--   outcome, in order of precedence: 2 UNKNOWN_RESERVATION, 3 ALREADY_CONFIRMED, 4 ALREADY_CANCELLED, 5 ALREADY_EXPIRED,
+--   6 ALREADY_REFUNDED, 1 DONE
+
+local DONE, UNKNOWN_RESERVATION, ALREADY_CONFIRMED, ALREADY_CANCELLED, ALREADY_EXPIRED, ALREADY_REFUNDED = 1, 2, 3, 4, 5, 6
+local ALREADY = { [CONFIRMED] = ALREADY_CONFIRMED, [CANCELLED] = ALREADY_CANCELLED, [EXPIRED] = ALREADY_EXPIRED,
+  [REFUNDED] = ALREADY_REFUNDED }
+
+local id, reason = ARGV[2], ARGV[3]
+local record = record_of(id)
+local release_one = releasing()
+if not record then
+  return { UNKNOWN_RESERVATION, now, '' }
+end
+local already = ALREADY[string.byte(record)]
+if already then
+  return { already, now, record }
+end
+local outcome
+if is_overdue(record) then
+  release_one(id, record, EXPIRED, 'reservation.expired', id)
+  outcome = ALREADY_EXPIRED
+else
+  release_one(id, record, CANCELLED, 'reservation.cancelled', id .. reason)
+  outcome = DONE
+end
+save()
+return { outcome, now, record_of(id) }

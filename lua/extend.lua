@@ -1,0 +1,52 @@
+#!lua
+-- @include book
+-- @include release
+--
+-- extend: moves the end of one hold, once in its life. A hold whose time is over is expired instead.
+--
+-- KEYS[1] fs:{S}:sale          hash
+-- KEYS[2] fs:{S}:stock         hash
+-- KEYS[3] fs:{S}:customers     hash
+-- KEYS[4] fs:{S}:reservations  hash
+-- KEYS[5] fs:{S}:holds         zset
+-- KEYS[6] fs:{S}:journal       stream
+-- ARGV[1] now_ms, 0 for the server's TIME
+-- ARGV[2] reservation id (its 16 characters)
+-- ARGV[3] extension_ms
+--
+-- Returns { outcome, now_ms, record ('' when unknown) }
+--   outcome, in order of precedence: 2 UNKNOWN_RESERVATION, 3 ALREADY_CONFIRMED, 4 ALREADY_CANCELLED, 5 ALREADY_EXPIRED,
+--   6 ALREADY_REFUNDED, 7 ALREADY_EXTENDED, 1 DONE
+
+local DONE, UNKNOWN_RESERVATION, ALREADY_CONFIRMED, ALREADY_CANCELLED, ALREADY_EXPIRED, ALREADY_REFUNDED = 1, 2, 3, 4, 5, 6
+local ALREADY_EXTENDED = 7
+local ALREADY = { [CONFIRMED] = ALREADY_CONFIRMED, [CANCELLED] = ALREADY_CANCELLED, [EXPIRED] = ALREADY_EXPIRED,
+  [REFUNDED] = ALREADY_REFUNDED }
+local EXTENDED = 1 -- bit of the flags byte
+
+local id, extension_ms = ARGV[2], tonumber(ARGV[3])
+local record = record_of(id)
+local release_one = releasing()
+if not record then
+  return { UNKNOWN_RESERVATION, now, '' }
+end
+local already = ALREADY[string.byte(record)]
+if already then
+  return { already, now, record }
+end
+if is_overdue(record) then
+  release_one(id, record, EXPIRED, 'reservation.expired', id)
+  save()
+  return { ALREADY_EXPIRED, now, record_of(id) }
+end
+if string.byte(record, 2) == EXTENDED then
+  return { ALREADY_EXTENDED, now, record }
+end
+local held_until = struct.unpack('>I6', record, 9) + extension_ms
+local packed = struct.pack('>I6', held_until)
+record = string.char(HELD, EXTENDED) .. string.sub(record, 3, 8) .. packed .. string.sub(record, 15)
+record_writes = { id, record }
+hold_writes = { string.format('%.0f', held_until), id }
+fact('reservation.extended', id .. packed)
+save()
+return { DONE, now, record }

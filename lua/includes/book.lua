@@ -1,0 +1,74 @@
+-- @include clock
+-- @include write
+--
+-- The book of a sale while a script runs: what the script needs is read once, changed in memory, and written once at the
+-- end by save(). Facts are appended to the journal at once, so their order is the order of the decisions.
+--
+-- Needs KEYS[1..6] = sale, stock, customers, reservations, holds, journal (see flashsale/keys.py).
+-- Every `local function` costs each call a microsecond, so what is rarely needed is made where it is needed.
+
+local SALE, STOCK, CUSTOMERS, RESERVATIONS, HOLDS, JOURNAL = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+
+-- State of a reservation: the first byte of its record.
+local HELD, CONFIRMED, CANCELLED, EXPIRED, REFUNDED = 1, 2, 3, 4, 5
+
+local HEADER_BYTES = 20 -- of a record: state, flags, held_ms, held_until_ms, place; its MessagePack body follows
+local ID_BYTES = 16
+local ENTRY_BYTES = 20 -- in a customer's value: id, then units still counted against the limit as 4 bytes
+local NO_UNITS = '\0\0\0\0'
+
+local now_text = string.format('%.0f', now)
+
+local f = redis.call('HMGET', SALE, 'state', 'opens_ms', 'closes_ms', 'seq', 'place', 'opened')
+local state = f[1] -- open, paused or closed, as the brand set it; false when there is no such sale
+local opens_ms, closes_ms = tonumber(f[2] or 0), tonumber(f[3] or 0)
+local seq, place, opened = tonumber(f[4] or 0), tonumber(f[5] or 0), f[6]
+local seq_before, place_before = seq, place
+local over = state == 'closed' or (closes_ms > 0 and now >= closes_ms)
+
+local items = {} -- sku -> { available =, held =, limit = }; false when the sale has no such item
+local changed = {} -- sku -> item whose counters must be written
+local customers = {} -- customer -> packed entries; false when there are none
+local records = {} -- id -> packed record; false when there is none
+local record_writes, hold_writes, customer_writes = {}, {}, {} -- arguments of HSET, ZADD, HSET
+
+local function fact(kind, data)
+  seq = seq + 1
+  redis.call('XADD', JOURNAL, string.format('%.0f-', seq) .. now_text, kind, data)
+end
+
+local function item_of(sku)
+  local item = items[sku]
+  if item == nil then
+    local found = redis.call('HMGET', STOCK, 'available:' .. sku, 'held:' .. sku, 'limit:' .. sku)
+    item = found[1]
+      and { available = tonumber(found[1]), held = tonumber(found[2]), limit = tonumber(found[3] or 0) }
+    items[sku] = item
+  end
+  return item
+end
+
+-- The opening is a fact of its own, before the first hold; it carries the definition, which is frozen from here on.
+if state and not opened and now >= opens_ms then
+  redis.call('HSET', SALE, 'opened', '1')
+  fact('sale.opened', redis.call('HGET', SALE, 'definition'))
+end
+
+-- Writes what changed. Nothing after this call may fail.
+local function save()
+  write('HSET', RESERVATIONS, record_writes)
+  write('ZADD', HOLDS, hold_writes)
+  write('HSET', CUSTOMERS, customer_writes)
+  local args, n = {}, 0
+  for sku, item in pairs(changed) do
+    args[n + 1] = 'available:' .. sku
+    args[n + 2] = string.format('%.0f', item.available)
+    args[n + 3] = 'held:' .. sku
+    args[n + 4] = string.format('%.0f', item.held)
+    n = n + 4
+  end
+  write('HSET', STOCK, args)
+  if seq ~= seq_before or place ~= place_before then
+    redis.call('HSET', SALE, 'seq', string.format('%.0f', seq), 'place', string.format('%.0f', place))
+  end
+end

@@ -1,0 +1,98 @@
+-- @include book
+--
+-- releasing() makes the functions that end holds:
+-- release(id, record, body, target, kind, data): ends a hold. Its units go back to available, the customer's limit is
+--   freed, the record keeps its place and lines under the new state, and one fact is appended. The caller takes the id out
+--   of the holds.
+-- release_one(id, record, target, kind, data): the same, and takes the id out of the holds.
+-- release_overdue(limit): ends the holds whose time is over, oldest first, at most `limit`; returns how many.
+-- body_of(record): { customer, sku, units, sku, units, ... }
+-- record_of(id): the packed record, false when there is none.
+-- is_overdue(record): whether this is a hold whose time is over, swept or not.
+
+local function body_of(record)
+  return cmsgpack.unpack(string.sub(record, HEADER_BYTES + 1))
+end
+
+local function record_of(id)
+  local record = records[id]
+  if record == nil then
+    record = redis.call('HGET', RESERVATIONS, id)
+    records[id] = record
+  end
+  return record
+end
+
+local function is_overdue(record)
+  return string.byte(record) == HELD and struct.unpack('>I6', record, 9) <= now
+end
+
+local function releasing()
+  local function release(id, record, body, target, kind, data)
+    for i = 2, #body, 2 do
+      local item = item_of(body[i])
+      item.available = item.available + body[i + 1]
+      item.held = item.held - body[i + 1]
+      changed[body[i]] = item
+    end
+    local customer = body[1]
+    local entries = customers[customer]
+    if entries == nil then
+      entries = redis.call('HGET', CUSTOMERS, customer)
+    end
+    local first = 1
+    while string.sub(entries, first, first + ID_BYTES - 1) ~= id do
+      first = first + ENTRY_BYTES
+    end
+    if #entries == ENTRY_BYTES then
+      entries = id .. NO_UNITS
+    else
+      entries = string.sub(entries, 1, first + ID_BYTES - 1) .. NO_UNITS .. string.sub(entries, first + ENTRY_BYTES)
+    end
+    customers[customer] = entries
+    local n = #customer_writes
+    customer_writes[n + 1] = customer
+    customer_writes[n + 2] = entries
+    record = string.char(target) .. string.sub(record, 2)
+    records[id] = record
+    n = #record_writes
+    record_writes[n + 1] = id
+    record_writes[n + 2] = record
+    fact(kind, data)
+  end
+
+  local function release_one(id, record, target, kind, data)
+    redis.call('ZREM', HOLDS, id)
+    release(id, record, body_of(record), target, kind, data)
+  end
+
+  local function release_overdue(limit)
+    local ids = redis.call('ZRANGEBYSCORE', HOLDS, '-inf', now_text, 'LIMIT', '0', limit)
+    local n = #ids
+    if n == 0 then
+      return 0
+    end
+    local bodies, unknown = {}, {}
+    local packed = redis.call('HMGET', RESERVATIONS, unpack(ids))
+    for i = 1, n do
+      local body = body_of(packed[i])
+      bodies[i] = body
+      if customers[body[1]] == nil then
+        unknown[#unknown + 1] = body[1]
+      end
+    end
+    if #unknown > 0 then
+      local values = redis.call('HMGET', CUSTOMERS, unpack(unknown))
+      for i = 1, #unknown do
+        customers[unknown[i]] = values[i]
+      end
+    end
+    for i = 1, n do
+      release(ids[i], packed[i], bodies[i], EXPIRED, 'reservation.expired', ids[i])
+    end
+    redis.call('ZREMRANGEBYRANK', HOLDS, '0', string.format('%d', n - 1))
+    return n
+  end
+
+  return release_one, release_overdue
+end

@@ -1,0 +1,53 @@
+#!lua flags=no-writes
+-- @include clock
+--
+-- inspect: one consistent look at a sale, and at some of its customers and reservations.
+--
+-- KEYS[1] fs:{S}:sale          hash
+-- KEYS[2] fs:{S}:stock         hash
+-- KEYS[3] fs:{S}:customers     hash
+-- KEYS[4] fs:{S}:reservations  hash
+-- KEYS[5] fs:{S}:holds         zset
+-- KEYS[6] fs:{S}:journal       stream
+-- ARGV[1] now_ms, 0 for the server's TIME
+-- ARGV[2] how many customers follow
+-- ARGV[3..] customers, then reservation ids (their 16 characters)
+--
+-- Returns { now_ms, sale, stock, sizes, next_due_ms, entries, records, ends }
+--   sale: state, opens_ms, closes_ms, limit, hold_ms, version, seq, place, opened; all '' when there is no such sale
+--   stock: field, value, ...
+--   sizes: how many customers, reservations and holds there are; next_due_ms: when the earliest hold ends, 0 for none
+--   entries of each customer asked for, records of each reservation asked for; '' when unknown
+--   ends: the instant at which each reservation asked for ends as a hold, '' when it is not among the holds
+
+local customers = tonumber(ARGV[2])
+
+local function values(key, names)
+  if #names == 0 then
+    return {}
+  end
+  local found = redis.call('HMGET', key, unpack(names))
+  for i = 1, #found do
+    found[i] = found[i] or ''
+  end
+  return found
+end
+
+local tokens = { unpack(ARGV, 3 + customers) }
+local ends = #tokens > 0 and redis.call('ZMSCORE', KEYS[5], unpack(tokens)) or {}
+for i = 1, #ends do
+  local score = ends[i] or ''
+  ends[i] = type(score) == 'table' and string.format('%.0f', score.double) or score
+end
+
+local first = redis.call('ZRANGE', KEYS[5], '0', '0', 'WITHSCORES')
+return {
+  now,
+  values(KEYS[1], { 'state', 'opens_ms', 'closes_ms', 'limit', 'hold_ms', 'version', 'seq', 'place', 'opened' }),
+  redis.call('HGETALL', KEYS[2]),
+  { redis.call('HLEN', KEYS[3]), redis.call('HLEN', KEYS[4]), redis.call('ZCARD', KEYS[5]) },
+  tonumber(first[2] or 0),
+  values(KEYS[3], { unpack(ARGV, 3, 2 + customers) }),
+  values(KEYS[4], tokens),
+  ends,
+}

@@ -1,0 +1,281 @@
+#!lua
+-- @include book
+-- @include release
+--
+-- reserve: decides a batch of reservations in the order given, each all or nothing. A refused reservation has written
+-- nothing of its own; overdue holds are taken back first when an item has too few units left.
+--
+-- KEYS[1] fs:{S}:sale          hash
+-- KEYS[2] fs:{S}:stock         hash
+-- KEYS[3] fs:{S}:customers     hash
+-- KEYS[4] fs:{S}:reservations  hash
+-- KEYS[5] fs:{S}:holds         zset
+-- KEYS[6] fs:{S}:journal       stream
+-- ARGV[1] now_ms, 0 for the server's TIME
+-- ARGV[2] how many overdue holds this call may take back
+-- ARGV[3] one character for each reservation: 'r' when its id may exist already (it comes from an Idempotency-Key), else '-'
+-- ARGV[4..] of each reservation: id, customer, sku, units, body (MessagePack: customer, then sku and units of each line).
+--         sku is '' when there is more than one line; units are of all lines together
+--
+-- Returns { now_ms, version, opens_ms, held_until_ms, place, items, decision of each reservation }
+--   items: { sku, available, held, next_release_ms (0: none), ... } of every item named, after the batch
+--   a decision is the place (>= 1) of a new hold, or a negative outcome, or { negative outcome, detail }, in precedence:
+--     -2 REPLAYED              { , record }
+--     -3 IDEMPOTENCY_MISMATCH
+--     -4 UNKNOWN_SALE
+--     -5 UNKNOWN_ITEM          { , sku }
+--     -6 NOT_OPEN
+--     -7 PAUSED
+--     -8 CLOSED
+--     -9 LIMIT_REACHED         { , the customer's entries, sku ('' when it is the sale's limit) }
+--    -10 SOLD_OUT              { , sku, units of it that this customer holds }
+--    -11 RECLAIMING            ask again: more overdue holds than one call takes back
+
+local REPLAYED, IDEMPOTENCY_MISMATCH, UNKNOWN_SALE, UNKNOWN_ITEM = -2, -3, -4, -5
+local NOT_OPEN, PAUSED, CLOSED, LIMIT_REACHED, SOLD_OUT, RECLAIMING = -6, -7, -8, -9, -10, -11
+
+local ENTRIES_KEPT = 64 -- of one customer, before the oldest ended ones are dropped
+
+local terms = redis.call('HMGET', SALE, 'limit', 'hold_ms', 'version', 'items')
+local limit, item_count = tonumber(terms[1] or 0), terms[4]
+local held_until = now + (terms[2] or 0)
+local held_until_text = string.format('%.0f', held_until)
+local header = struct.pack('>BBI6I6', HELD, 0, now, held_until)
+local repeatable = ARGV[3]
+local count = #repeatable
+local results = {}
+
+-- What the sale as a whole answers, whoever asks.
+local refusal = nil
+if not state then
+  refusal = UNKNOWN_SALE
+elseif over then
+  refusal = CLOSED
+elseif now < opens_ms then
+  refusal = NOT_OPEN
+elseif state == 'paused' then
+  refusal = PAUSED
+end
+
+-- The customers of the batch, and the ids that may exist already, in one command each.
+if string.find(repeatable, 'r', 1, true) then
+  local ids = {}
+  for i = 1, count do
+    if string.byte(repeatable, i) == 114 then
+      ids[#ids + 1] = ARGV[5 * i - 1]
+    end
+  end
+  local values = redis.call('HMGET', RESERVATIONS, unpack(ids))
+  for i = 1, #ids do
+    records[ids[i]] = values[i]
+  end
+end
+if not refusal then
+  local names = {}
+  for i = 1, count do
+    names[i] = ARGV[5 * i]
+  end
+  local values = redis.call('HMGET', CUSTOMERS, unpack(names))
+  for i = 1, count do
+    customers[names[i]] = values[i]
+  end
+end
+
+-- Whatever is not a new customer buying one item of which enough is left. Returns the refusal, or nil and the lines,
+-- { customer, sku, units, ... }, when the reservation can be granted.
+local function examine(customer, body)
+  local release_one, release_overdue = releasing()
+  local lines = cmsgpack.unpack(body)
+
+  -- Units that count against the customer's limit; of one sku, or of all when sku is nil.
+  local function units_of(sku)
+    local entries, units = customers[customer] or '', 0
+    for first = 1, #entries, ENTRY_BYTES do
+      local counted = struct.unpack('>I4', entries, first + ID_BYTES)
+      if counted > 0 and sku then
+        local held = body_of(record_of(string.sub(entries, first, first + ID_BYTES - 1)))
+        counted = 0
+        for i = 2, #held, 2 do
+          if held[i] == sku then
+            counted = held[i + 1]
+          end
+        end
+      end
+      units = units + counted
+    end
+    return units
+  end
+
+  -- The limit that this reservation would break: '' for the sale's, a sku for an item's, nil for none.
+  local function broken_limit()
+    local units = 0
+    for i = 2, #lines, 2 do
+      units = units + lines[i + 1]
+      local most = items[lines[i]].limit
+      if most > 0 and lines[i + 1] + units_of(lines[i]) > most then
+        return lines[i]
+      end
+    end
+    return limit > 0 and units + units_of() > limit and '' or nil
+  end
+
+  -- The customer's own overdue holds must not count against the limit until a sweeper comes by.
+  local function release_own()
+    local entries = customers[customer] or ''
+    for first = 1, #entries, ENTRY_BYTES do
+      local id = string.sub(entries, first, first + ID_BYTES - 1)
+      local record = record_of(id)
+      if is_overdue(record) then
+        release_one(id, record, EXPIRED, 'reservation.expired', id)
+      end
+    end
+  end
+
+  -- Takes overdue holds back until the item has enough, or none is overdue, or this call has done its share.
+  local function reclaim(item, units)
+    while item.available < units do
+      local left = tonumber(ARGV[2])
+      if left <= 0 then
+        return redis.call('ZCOUNT', HOLDS, '-inf', now_text) > 0 and RECLAIMING or SOLD_OUT
+      end
+      local ended = release_overdue(string.format('%d', math.min(left, 100)))
+      if ended == 0 then
+        return SOLD_OUT
+      end
+      ARGV[2] = left - ended
+    end
+    return nil
+  end
+
+  for i = 2, #lines, 2 do
+    if not item_of(lines[i]) then
+      return { UNKNOWN_ITEM, lines[i] }
+    end
+  end
+  if refusal then
+    return refusal
+  end
+  local broken = broken_limit()
+  if broken then
+    release_own()
+    broken = broken_limit()
+  end
+  if broken then
+    return { LIMIT_REACHED, customers[customer] or '', broken }
+  end
+  for i = 2, #lines, 2 do
+    local short = reclaim(items[lines[i]], lines[i + 1])
+    if short == SOLD_OUT then
+      return { SOLD_OUT, lines[i], units_of(lines[i]) }
+    elseif short then
+      return short
+    end
+  end
+  return nil, lines
+end
+
+-- A customer's entries with the oldest ended ones dropped when there are too many.
+local function trimmed(entries)
+  local first = 1
+  while #entries >= ENTRIES_KEPT * ENTRY_BYTES and first <= #entries do
+    if string.sub(entries, first + ID_BYTES, first + ENTRY_BYTES - 1) == NO_UNITS then
+      entries = string.sub(entries, 1, first - 1) .. string.sub(entries, first + ENTRY_BYTES)
+    else
+      first = first + ENTRY_BYTES
+    end
+  end
+  return entries
+end
+
+local one_unit = '\0\0\0\1'
+local holds_made, customers_made = 0, 0
+for i = 1, count do
+  local at = 5 * i - 1
+  local id, customer, sku, units, body = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4]
+  local known = records[id]
+  if known then
+    if string.sub(known, HEADER_BYTES + 1) == body then
+      results[i] = { REPLAYED, known }
+    else
+      results[i] = IDEMPOTENCY_MISMATCH
+    end
+  elseif not state then
+    results[i] = UNKNOWN_SALE
+  else
+    local entries, refused = customers[customer], nil
+    local item = sku ~= '' and item_of(sku)
+    if
+      item
+      and not refusal
+      and not entries
+      and item.available >= units
+      and (limit == 0 or units <= limit)
+      and (item.limit == 0 or units <= item.limit)
+    then
+      item.available = item.available - units
+      item.held = item.held + units
+      changed[sku] = item
+    else
+      local lines
+      refused, lines = examine(customer, body)
+      if not refused then
+        for j = 2, #lines, 2 do
+          item = items[lines[j]]
+          item.available = item.available - lines[j + 1]
+          item.held = item.held + lines[j + 1]
+          changed[lines[j]] = item
+        end
+        entries = customers[customer]
+        if entries and #entries >= ENTRIES_KEPT * ENTRY_BYTES then
+          entries = trimmed(entries)
+        end
+      end
+    end
+    if refused then
+      results[i] = refused
+    else
+      place = place + 1
+      results[i] = place
+      local record = header .. struct.pack('>I6', place) .. body
+      records[id] = record
+      local n = #record_writes
+      record_writes[n + 1] = id
+      record_writes[n + 2] = record
+      n = #hold_writes
+      hold_writes[n + 1] = held_until_text
+      hold_writes[n + 2] = id
+      entries = (entries or '') .. id .. (units == 1 and one_unit or struct.pack('>I4', units))
+      customers[customer] = entries
+      n = #customer_writes
+      customer_writes[n + 1] = customer
+      customer_writes[n + 2] = entries
+      fact('reservation.held', id .. record)
+    end
+  end
+end
+save()
+
+-- When the earliest hold of an item that has nothing left ends, looking at the first holds only; 0 when none is found.
+local named = {}
+for sku, item in pairs(items) do
+  if item then
+    local next_release = 0
+    if item.available == 0 and item.held > 0 then
+      local ids = redis.call('ZRANGE', HOLDS, '0', '31', 'WITHSCORES')
+      for i = 1, #ids, 2 do
+        local found = item_count == '1'
+        local body = not found and body_of(redis.call('HGET', RESERVATIONS, ids[i])) or {}
+        for j = 2, #body, 2 do
+          found = found or body[j] == sku
+        end
+        if found then
+          next_release = tonumber(ids[i + 1])
+          break
+        end
+      end
+    end
+    local n = #named
+    named[n + 1], named[n + 2], named[n + 3], named[n + 4] = sku, item.available, item.held, next_release
+  end
+end
+return { now, tonumber(terms[3] or 0), opens_ms, held_until, place, named, results }
