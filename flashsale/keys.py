@@ -39,7 +39,9 @@ class SaleKeys:
 
     @classmethod
     def of(cls, sale: str, shard: int = 0) -> "SaleKeys":
+        """The keys of a sale."""
         return cls(*(f"fs:{{{sale}.{shard}}}:{part}" for part in PER_SALE))
 
     def all(self) -> tuple[str, str, str, str, str, str]:
+        """KEYS of every script."""
         return (self.sale, self.stock, self.customers, self.reservations, self.holds, self.journal)

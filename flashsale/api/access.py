@@ -16,7 +16,7 @@ GUEST_SECONDS: Final = 24 * 3600
 
 
 async def guest(request: web.Request) -> web.Response:
-    """POST /v1/guests"""
+    """POST /v1/guests."""
     shop = request.app[SHOP]
     if not shop.settings.guests:
         raise Problem("forbidden", "This shop has no guests: log in with the brand to get a token.")
@@ -28,7 +28,7 @@ async def guest(request: web.Request) -> web.Response:
 
 
 async def create_key(request: web.Request) -> web.Response:
-    """POST /v1/keys"""
+    """POST /v1/keys."""
     shop = request.app[SHOP]
     name, scopes = bodies.new_key(await bodies.read_object(request))
     await callers.require_root(request, shop)
@@ -40,14 +40,14 @@ async def create_key(request: web.Request) -> web.Response:
 
 
 async def list_keys(request: web.Request) -> web.Response:
-    """GET /v1/keys"""
+    """GET /v1/keys."""
     shop = request.app[SHOP]
     await callers.require_root(request, shop)
     return render.json_response({"keys": [key.public() for key in await shop.api_keys.list()]})
 
 
 async def revoke_key(request: web.Request) -> web.Response:
-    """DELETE /v1/keys/{key}"""
+    """DELETE /v1/keys/{key}."""
     shop = request.app[SHOP]
     await callers.require_root(request, shop)
     if not await shop.api_keys.revoke(request.match_info["key"]):

@@ -14,7 +14,7 @@ PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = 1
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - it is named for what RFC 9457 calls it
     """A refusal; what it says is for the caller to read, so it never holds a secret.
 
     `code` is one of `flashsale.api.openapi.problems.KINDS`, which gives status and title; `extra` are further members.
@@ -75,6 +75,7 @@ def busy() -> Problem:
 
 
 def unauthenticated(detail: str) -> Problem:
+    """401 with the challenge that HTTP asks for."""
     return Problem("unauthenticated", detail, headers={"WWW-Authenticate": 'Bearer realm="flashsale"'})
 
 

@@ -23,6 +23,7 @@ def json_response(
 
 
 def reservation_id(offer: Offer, token: str) -> str:
+    """The whole id of a reservation."""
     return f"{offer.sale}.0.{token}"
 
 

@@ -22,7 +22,7 @@ _OUTCOMES = {outcome: outcome.name.lower() for outcome in Reserve}
 
 
 async def reserve(request: web.Request) -> web.Response:
-    """POST /v1/sales/{sale}/reservations"""
+    """POST /v1/sales/{sale}/reservations."""
     shop = request.app[SHOP]
     lines = bodies.reservation_lines(await bodies.read_object(request))
     key = bodies.idempotency_key(request)
@@ -96,7 +96,7 @@ def _refusal(sale: str, offer: Offer | None, refused: Refused) -> Problem:
 
 
 async def mine(request: web.Request) -> web.Response:
-    """GET /v1/sales/{sale}/reservations/mine"""
+    """GET /v1/sales/{sale}/reservations/mine."""
     shop = request.app[SHOP]
     customer = callers.customer(request, shop)
     sale = request.match_info["sale"]
@@ -107,13 +107,13 @@ async def mine(request: web.Request) -> web.Response:
 
 
 async def read(request: web.Request) -> web.Response:
-    """GET /v1/reservations/{reservation}"""
+    """GET /v1/reservations/{reservation}."""
     _, found = await _authorised(request, request.app[SHOP])
     return render.json_response(_rendered(found))
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """DELETE /v1/reservations/{reservation}"""
+    """DELETE /v1/reservations/{reservation}."""
     shop = request.app[SHOP]
     reservation_id, found = await _authorised(request, shop)
     by = "support" if request.get("support") else "customer"

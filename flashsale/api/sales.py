@@ -24,7 +24,7 @@ async def _view(shop: Shop, sale: str) -> SaleView:
 
 
 async def put(request: web.Request) -> web.Response:
-    """PUT /v1/sales/{sale}"""
+    """PUT /v1/sales/{sale}."""
     shop, sale = request.app[SHOP], request.match_info["sale"]
     data = await bodies.read_object(request)
     if not ids.is_sale_id(sale):
@@ -40,19 +40,19 @@ async def put(request: web.Request) -> web.Response:
 
 
 async def list_all(request: web.Request) -> web.Response:
-    """GET /v1/sales"""
+    """GET /v1/sales."""
     return render.json_response(
         {"sales": [render.sale(view) for view in await request.app[SHOP].sales.views()]}
     )
 
 
 async def read(request: web.Request) -> web.Response:
-    """GET /v1/sales/{sale}"""
+    """GET /v1/sales/{sale}."""
     return render.json_response(render.sale(await _view(request.app[SHOP], request.match_info["sale"])))
 
 
 async def steer(request: web.Request) -> web.Response:
-    """POST /v1/sales/{sale}/pause, /resume, /close"""
+    """POST /v1/sales/{sale}/pause, /resume, /close."""
     shop, sale = request.app[SHOP], request.match_info["sale"]
     verb = request.path.rpartition("/")[2]
     await callers.require_scope(request, shop, "sales")
@@ -67,7 +67,7 @@ async def steer(request: web.Request) -> web.Response:
 
 
 async def restock(request: web.Request) -> web.Response:
-    """POST /v1/sales/{sale}/items/{sku}/restock"""
+    """POST /v1/sales/{sale}/items/{sku}/restock."""
     shop, sale, sku = request.app[SHOP], request.match_info["sale"], request.match_info["sku"]
     units, reason = bodies.restock(await bodies.read_object(request))
     key = bodies.idempotency_key(request)
@@ -90,14 +90,14 @@ async def restock(request: web.Request) -> web.Response:
 
 
 async def stats(request: web.Request) -> web.Response:
-    """GET /v1/sales/{sale}/stats"""
+    """GET /v1/sales/{sale}/stats."""
     shop = request.app[SHOP]
     await callers.require_scope(request, shop, "sales")
     return render.json_response(render.stats(await _view(shop, request.match_info["sale"])))
 
 
 async def audit(request: web.Request) -> web.Response:
-    """GET /v1/sales/{sale}/audit"""
+    """GET /v1/sales/{sale}/audit."""
     shop, sale = request.app[SHOP], request.match_info["sale"]
     await callers.require_scope(request, shop, "sales")
     report = await shop.sales.audit(sale) if ids.is_sale_id(sale) else None

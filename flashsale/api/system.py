@@ -11,7 +11,7 @@ from flashsale.api.openapi import document
 from flashsale.api.state import DRAIN, SHOP
 
 
-async def healthz(request: web.Request) -> web.Response:
+async def healthz(_request: web.Request) -> web.Response:
     """GET /healthz: the process is alive, whatever the store is doing."""
     return render.json_response({"status": "ok"})
 
@@ -40,10 +40,10 @@ def add_description(app: web.Application) -> None:
     openapi = document()
     as_json, page = orjson.dumps(openapi), render_docs(openapi).encode()
 
-    async def openapi_json(request: web.Request) -> web.Response:
+    async def openapi_json(_request: web.Request) -> web.Response:
         return web.Response(body=as_json, content_type="application/json")
 
-    async def docs(request: web.Request) -> web.Response:
+    async def docs(_request: web.Request) -> web.Response:
         headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
         return web.Response(body=page, content_type="text/html", charset="utf-8", headers=headers)
 

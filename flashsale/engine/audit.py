@@ -42,6 +42,7 @@ class AuditReport:
 
     @property
     def ok(self) -> bool:
+        """Whether everything adds up."""
         return not self.findings
 
 

@@ -46,7 +46,7 @@ class Reservations:
         catalog: Catalog,
         queue: Queue,
         *,
-        on_batch: Callable[[int, float], None] = lambda size, seconds: None,
+        on_batch: Callable[[int, float], None] = lambda _size, _seconds: None,
         on_memory: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_batch` is told the size and the seconds of every batch, `on_memory` of every answer from memory."""
@@ -128,7 +128,7 @@ class Reservations:
         look = await self._store.look(reservation_id.sale, tokens=[reservation_id.token])
         (reservation,) = look.reservations
         return await self._found(
-            reservation_id.sale, look.sale and look.sale.version, reservation, look.now_ms
+            reservation_id.sale, look.sale.version if look.sale else 0, reservation, look.now_ms
         )
 
     async def of_customer(self, sale: str, customer: str) -> list[Found] | None:
@@ -137,16 +137,16 @@ class Reservations:
             return None
         (entries,) = (await self._store.look(sale, customers=[customer])).entries
         look = await self._store.look(sale, tokens=[entry.token for entry in entries])
-        version = look.sale and look.sale.version
+        version = look.sale.version if look.sale else 0
         found = [
             await self._found(sale, version, reservation, look.now_ms) for reservation in look.reservations
         ]
         return [each for each in found if each is not None]
 
     async def _found(
-        self, sale: str, version: int | None, reservation: Reservation | None, now_ms: int
+        self, sale: str, version: int, reservation: Reservation | None, now_ms: int
     ) -> Found | None:
-        offer = await self._catalog.fresh(sale, version or 0)
+        offer = await self._catalog.fresh(sale, version)
         return Found(offer, reservation, now_ms) if offer and reservation else None
 
     async def cancel(self, reservation_id: ReservationId, *, reason: str) -> Resolved:

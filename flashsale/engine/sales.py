@@ -29,6 +29,7 @@ class Sales:
         self._catalog = catalog
 
     async def define(self, sale: str, definition: SaleDefinition) -> OpenSale:
+        """Defines a sale, or redefines one that has not opened yet."""
         outcome, _, version = await self._store.open_sale(sale, definition)
         await self._catalog.fresh(sale, version)
         return outcome
@@ -55,6 +56,7 @@ class Sales:
         return await self._store.set_state(sale, verb)
 
     async def restock(self, sale: str, *, sku: str, units: int, reason: str, repeat_key: str) -> Restock:
+        """Adds units to an item; the same `repeat_key` ("" for none) adds them once."""
         return await self._store.restock(sale, sku=sku, units=units, reason=reason, repeat_key=repeat_key)
 
     async def audit(self, sale: str) -> AuditReport | None:

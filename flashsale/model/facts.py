@@ -58,6 +58,7 @@ class Fact:
         return unpack_record(self.token, self.data[_TOKEN_BYTES:])
 
     def extended_until_ms(self) -> int:
+        """The new end of the hold of a `reservation.extended` fact."""
         return int.from_bytes(self.data[_TOKEN_BYTES:], "big")
 
     def restocked(self) -> tuple[str, int, str]:

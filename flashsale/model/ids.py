@@ -23,6 +23,7 @@ class ReservationId(NamedTuple):
 
 
 def is_sale_id(text: str) -> bool:
+    """Whether a sale may have this id."""
     return SALE_ID.fullmatch(text) is not None
 
 

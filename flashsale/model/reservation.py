@@ -54,6 +54,7 @@ class Reservation:
 
     @property
     def units(self) -> int:
+        """Units of all lines together."""
         return sum(units for _, units in self.lines)
 
     def state_at(self, now_ms: int) -> State:
@@ -72,6 +73,7 @@ class Entry:
 
 
 def pack_body(customer: str, lines: tuple[Line, ...]) -> bytes:
+    """The MessagePack body of a record."""
     body: list[str | int] = [customer]
     for line in lines:
         body.extend(line)

@@ -97,7 +97,7 @@ class SaleDefinition(_Strict):
     )
     hold_seconds: int = Field(300, ge=1, le=604_800, description="How long a reservation is held.")
     items: list[Item] = Field(min_length=1, max_length=MAX_ITEMS)
-    payment: Payment = Field(default_factory=Payment)
+    payment: Payment = Payment()
 
     @field_validator("closes_at")
     @classmethod
@@ -109,6 +109,7 @@ class SaleDefinition(_Strict):
 
     @property
     def opens_ms(self) -> int:
+        """When the sale opens."""
         return instants.from_datetime(self.opens_at)
 
     @property

@@ -105,9 +105,9 @@ async def run(redis: "Redis", name: str, keys: SaleKeys, *args: str | bytes | in
     script = loader.load(name)
     names = keys.all()
     try:
-        return await redis.execute_command("EVALSHA", script.sha, len(names), *names, *args)
+        return await redis.evalsha(script.sha, len(names), *names, *args)
     except NoScriptError:
-        return await redis.execute_command("EVAL", script.source, len(names), *names, *args)
+        return await redis.eval(script.source, len(names), *names, *args)
 
 
 async def open_sale(

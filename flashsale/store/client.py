@@ -122,6 +122,7 @@ class Store:
                 await redis.script_load(loader.load(name).source)
 
     async def close(self) -> None:
+        """Closes all connections."""
         await self.redis.aclose()
 
 

@@ -37,7 +37,7 @@ class _Replies(asyncio.Protocol):
             if not future.done():
                 future.set_result(reply)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self.lost = True
         error = StoreUnavailableError("the connection to the store was lost", applied=None)
         while self.waiting:
@@ -71,15 +71,15 @@ class Lane:
             raise explain_reply(str(reply))
         return reply
 
-    async def _send(self, command: tuple[str | bytes | int, ...]) -> Any:
-        if self._transport is None or self._replies.lost:
-            await self._open()
-        assert self._transport is not None  # _open set it or raised
+    async def _send(self, command: tuple[str | int | float | bytes | memoryview[int], ...]) -> Any:
+        transport = self._transport
+        if transport is None or self._replies.lost:
+            transport = await self._open()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._replies.waiting.append(future)
-        self._transport.write(hiredis.pack_command(command))
-        timer = loop.call_later(self._timeout_s, self._give_up, future, self._transport)
+        transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub allows one argument
+        timer = loop.call_later(self._timeout_s, self._give_up, future, transport)
         try:
             return await future
         finally:
@@ -90,21 +90,23 @@ class Lane:
             future.set_exception(StoreUnavailableError("the store did not answer in time", applied=None))
         transport.abort()
 
-    async def _open(self) -> None:
+    async def _open(self) -> asyncio.WriteTransport:
         async with self._opening:
             if self._transport is not None and not self._replies.lost:
-                return
-            connection = self._redis.connection_pool.make_connection()
+                return self._transport
+            connection = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py has no types there
             try:
                 await connection.connect()
             except (RedisError, OSError) as error:
                 failure = explain(error)
                 raise StoreUnavailableError(failure.reason, applied=False) from error
-            transport = connection._writer.transport
+            transport: asyncio.WriteTransport = connection._writer.transport  # noqa: SLF001 - see the top of the file
             self._replies = _Replies()
             transport.set_protocol(self._replies)
             self._connection, self._transport = connection, transport
+            return transport
 
     async def close(self) -> None:
+        """Drops the connection."""
         if self._transport is not None:
             self._transport.abort()

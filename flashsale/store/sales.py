@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from flashsale import keys
 from flashsale.keys import SaleKeys
@@ -46,8 +46,9 @@ class SaleStore:
             return await calls.open_sale(redis, SaleKeys.of(sale), definition, now_ms=now_ms)
 
     async def sale_ids(self) -> list[str]:
+        """Every sale in the index, sorted."""
         async with self._store.guard() as redis:
-            return sorted(field.decode() for field in await redis.hkeys(keys.SALES))
+            return sorted(_text(field) for field in await redis.hkeys(keys.SALES))
 
     async def definition(self, sale: str) -> StoredDefinition | None:
         """The definition in force, or None when there is no such sale."""
@@ -81,33 +82,38 @@ class SaleStore:
                 return None
             place = await redis.hget(names.sale, "place")
             customers = await redis.hkeys(names.customers)
-        return int(place or 0), {customer.decode() for customer in customers}
+        return int(place or 0), {_text(customer) for customer in customers}
 
     async def look(
         self, sale: str, *, customers: Sequence[str] = (), tokens: Sequence[str] = (), now_ms: int = 0
     ) -> Look:
+        """One consistent look at a sale."""
         async with self._store.guard() as redis:
             return await calls.inspect(
                 redis, SaleKeys.of(sale), customers=customers, tokens=tokens, now_ms=now_ms
             )
 
     async def cancel(self, sale: str, token: str, *, reason: str, now_ms: int = 0) -> Resolved:
+        """Ends a hold early."""
         async with self._store.guard() as redis:
             return await calls.cancel(redis, SaleKeys.of(sale), token, reason=reason, now_ms=now_ms)
 
     async def extend(self, sale: str, token: str, *, extension_ms: int, now_ms: int = 0) -> Resolved:
+        """Moves the end of a hold, once in its life."""
         async with self._store.guard() as redis:
             return await calls.extend(
                 redis, SaleKeys.of(sale), token, extension_ms=extension_ms, now_ms=now_ms
             )
 
     async def expire(self, sale: str, *, limit: int, now_ms: int = 0) -> Sweep:
+        """Ends up to `limit` overdue holds."""
         async with self._store.guard() as redis:
             return await calls.expire(redis, SaleKeys.of(sale), limit=limit, now_ms=now_ms)
 
     async def restock(
         self, sale: str, *, sku: str, units: int, reason: str, repeat_key: str = "", now_ms: int = 0
     ) -> Restock:
+        """Adds units to an item; the same `repeat_key` ("" for none) adds them once."""
         async with self._store.guard() as redis:
             return await calls.restock(
                 redis,
@@ -120,16 +126,18 @@ class SaleStore:
             )
 
     async def set_state(self, sale: str, verb: str, *, now_ms: int = 0) -> SetState:
+        """`verb` is pause, resume or close."""
         async with self._store.guard() as redis:
             return await calls.set_state(redis, SaleKeys.of(sale), verb, now_ms=now_ms)
 
     async def facts(self, sale: str, *, after: int = 0, limit: int = _PAGE) -> list[Fact]:
         """Up to `limit` facts with a seq above `after`, in order."""
         async with self._store.guard() as redis:
-            entries = await redis.xrange(SaleKeys.of(sale).journal, min=str(after + 1), count=limit)
+            entries: Any = await redis.xrange(SaleKeys.of(sale).journal, min=str(after + 1), count=limit)
         return [_fact(entry_id, fields) for entry_id, fields in entries]
 
     async def close(self) -> None:
+        """Closes the lanes."""
         for lane in self._lanes:
             await lane.close()
 
@@ -138,3 +146,7 @@ def _fact(entry_id: bytes, fields: dict[bytes, bytes]) -> Fact:
     seq, _, at_ms = entry_id.decode().partition("-")
     ((kind, data),) = fields.items()
     return Fact(int(seq), int(at_ms), kind.decode(), data)
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode()

@@ -10,7 +10,8 @@ from flashsale.workers.sweeper import Sweeper
 
 async def run_workers(settings: Settings, stop: asyncio.Event) -> None:
     """Runs the background work until `stop` is set. Survives a store that is away and goes on when it is back."""
-    assert settings.redis_url is not None  # the caller resolved --embedded to a URL
+    if settings.redis_url is None:
+        raise ValueError("the background work needs redis_url: the caller resolves --embedded to one")
     store = Store.connect(settings.redis_url, timeout_ms=settings.redis_timeout_ms)
     try:
         await Sweeper(SaleStore(store), interval_s=settings.sweep_interval_ms / 1000).run(stop)

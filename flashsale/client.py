@@ -1,0 +1,195 @@
+"""A small client of the HTTP API: one method an endpoint, JSON in and out.
+
+    async with Client("http://127.0.0.1:8080", api_key) as client:
+        await client.put_sale("giulia-milano", definition)
+        print(await client.audit("giulia-milano"))
+
+Answers are the decoded JSON objects that the API documents. A refusal is an `ApiError`, a server that cannot
+be talked to an `UnreachableError`; both read as one sentence for people.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+from yarl import URL
+
+DEFAULT_TIMEOUT_SECONDS: Final = 30.0
+
+Json = dict[str, Any]
+
+
+class UnreachableError(Exception):
+    """Nobody answered at the address, or what answered does not speak this API."""
+
+
+class ApiError(Exception):
+    """The server refused: a problem document (RFC 9457).
+
+    `status`, `code`, `title` and `detail` are the members of the problem, `errors` its list of wrong fields,
+    each with `pointer`, `field` and `detail`, and `body` all of it.
+    """
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        self.status = status
+        self.body = body
+        self.code = str(body.get("code", ""))
+        self.title = str(body.get("title", ""))
+        self.detail = str(body.get("detail", ""))
+        errors = body.get("errors")
+        self.errors: list[Json] = errors if isinstance(errors, list) else []
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        """Title, detail and every named field on one line; the detail is left out where the fields say it."""
+        parts = (self.title, "" if self.errors else self.detail)
+        said = [part.rstrip(".:") for part in parts if part]
+        text = ": ".join(said) or f"the server answered {self.status}"
+        fields = [f"{error.get('field') or 'body'}: {error.get('detail', '')}" for error in self.errors]
+        return f"{text} ({self.code or self.status})" + "".join(f"; {field}" for field in fields)
+
+
+class Client:
+    """The API at `url`, called with `api_key` (or a shopper's token) where one is given.
+
+    Use it as an async context manager. One call may take `timeout_seconds`, and is never repeated by itself.
+    """
+
+    def __init__(
+        self, url: str, api_key: str | None = None, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._session = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+            timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+            # A proxy of the environment would be sent the key.
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def request(
+        self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None
+    ) -> Json:
+        """One call. `body` is sent as JSON unless it is None; the answer of an empty body is `{}`.
+
+        Raises `ApiError` for any status of 400 and above, `UnreachableError` when there is no proper answer.
+        """
+        send = dict(headers or {})
+        data = None
+        if body is not None:
+            data = orjson.dumps(body)
+            send["Content-Type"] = "application/json"
+        try:
+            # Encoded already: an id such as `..` must reach the server as it is, and be refused there.
+            url = URL(self.url + path, encoded=True)
+            async with self._session.request(
+                method, url, data=data, headers=send, allow_redirects=False
+            ) as response:
+                raw = await response.read()
+                status = response.status
+        except TimeoutError:
+            raise UnreachableError(f"{self.url} did not answer in time") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise UnreachableError(_unreachable(self.url, error)) from error
+        return _decoded(self.url, status, raw)
+
+    async def put_sale(self, sale: str, definition: Mapping[str, Any]) -> Json:
+        """Define a sale; answers its public view."""
+        return await self.request("PUT", _sale(sale), definition)
+
+    async def sales(self) -> list[Json]:
+        """The public views of all sales."""
+        return list((await self.request("GET", "/v1/sales"))["sales"])
+
+    async def sale(self, sale: str) -> Json:
+        """The public view of one sale."""
+        return await self.request("GET", _sale(sale))
+
+    async def pause(self, sale: str) -> Json:
+        """Stop reservations for now; answers the public view."""
+        return await self.request("POST", f"{_sale(sale)}/pause")
+
+    async def resume(self, sale: str) -> Json:
+        """Take reservations again; answers the public view."""
+        return await self.request("POST", f"{_sale(sale)}/resume")
+
+    async def close(self, sale: str) -> Json:
+        """End a sale for good; answers the public view."""
+        return await self.request("POST", f"{_sale(sale)}/close")
+
+    async def restock(
+        self,
+        sale: str,
+        sku: str,
+        units: int,
+        reason: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Json:
+        """Add units of an item. With an idempotency key a repeated call adds them once."""
+        body: Json = {"units": units} if reason is None else {"units": units, "reason": reason}
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
+        path = f"{_sale(sale)}/items/{quote(sku, safe='')}/restock"
+        return await self.request("POST", path, body, headers=headers)
+
+    async def stats(self, sale: str) -> Json:
+        """The counters of a sale."""
+        return await self.request("GET", f"{_sale(sale)}/stats")
+
+    async def audit(self, sale: str) -> Json:
+        """The journal of a sale replayed against its counters."""
+        return await self.request("GET", f"{_sale(sale)}/audit")
+
+    async def create_key(self, name: str, scopes: Sequence[str]) -> Json:
+        """Make an API key; its secret is the answer's `key`, shown this once."""
+        return await self.request("POST", "/v1/keys", {"name": name, "scopes": list(scopes)})
+
+    async def keys(self) -> list[Json]:
+        """All API keys, without their secrets."""
+        return list((await self.request("GET", "/v1/keys"))["keys"])
+
+    async def revoke_key(self, key_id: str) -> None:
+        """Revoke an API key."""
+        await self.request("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
+
+    async def openapi(self) -> Json:
+        """The OpenAPI document that the server serves."""
+        return await self.request("GET", "/openapi.json")
+
+
+def _sale(sale: str) -> str:
+    return f"/v1/sales/{quote(sale, safe='')}"
+
+
+def _unreachable(url: str, error: Exception) -> str:
+    if isinstance(error, aiohttp.InvalidURL):
+        return f"{url} is not an address of a server"
+    number = getattr(error, "errno", None)
+    said = os.strerror(number) if number is not None and number > 0 else str(error) or type(error).__name__
+    return f"no server can be reached at {url}: {said}"
+
+
+def _decoded(url: str, status: int, raw: bytes) -> Json:
+    """The JSON object of an answer, or the problem that it is."""
+    if not raw and status < 300:
+        return {}
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        body = None
+    if not isinstance(body, dict) or 300 <= status < 400:
+        raise UnreachableError(f"{url} is not a flashsale server: it answered {status} without a JSON object")
+    if status >= 400:
+        raise ApiError(status, body)
+    return body
