@@ -71,7 +71,7 @@ class Lane:
             raise explain_reply(str(reply))
         return reply
 
-    async def _send(self, command: tuple[str | int | float | bytes | memoryview[int], ...]) -> Any:
+    async def _send(self, command: "tuple[str | int | float | bytes | memoryview[int], ...]") -> Any:
         transport = self._transport
         if transport is None or self._replies.lost:
             transport = await self._open()
