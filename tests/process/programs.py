@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 def eventually(look: Callable[[], Result], what: str) -> Result:
-    """What `look` answers as soon as that is true; fails when it never is. No test comes near the deadline."""
+    """What `look` answers as soon as that is true; fails when it never is, after a generous while."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
         seen = look()
