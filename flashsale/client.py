@@ -175,8 +175,11 @@ def _sale(sale: str) -> str:
 def _unreachable(url: str, error: Exception) -> str:
     if isinstance(error, aiohttp.InvalidURL):
         return f"{url} is not an address of a server"
-    number = getattr(error, "errno", None)
-    said = os.strerror(number) if number is not None and number > 0 else str(error) or type(error).__name__
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
+        said = os.strerror(cause.errno)
+    else:
+        said = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
     return f"no server can be reached at {url}: {said}"
 
 

@@ -58,7 +58,7 @@ def request(description: str, required: tuple[str, ...], properties: Schema) -> 
     }
 
 
-def schemas() -> dict[str, Schema]:
+def all_schemas() -> dict[str, Schema]:
     """All schemas of the document, by name."""
     return {
         **_scalars(),

@@ -1,0 +1,58 @@
+"""`flashsale audit`: does every fact of a sale add up?"""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.text import Text
+
+from flashsale.cli.output import console, count, plain, print_json, table
+from flashsale.cli.target import Target, run, server_options
+
+MAX_FINDINGS_SHOWN = 20
+
+
+@click.command("audit")
+@click.argument("sale")
+@click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
+@server_options
+def command(target: Target, sale: str, as_json: bool) -> None:
+    """Replay the journal of SALE from its first fact and compare every counter, hold and limit.
+
+    The exit code is 0 only when all of it adds up; otherwise the first fact that does not is named.
+    """
+    verdict = run(target, lambda client: client.audit(sale))
+    if as_json:
+        print_json(verdict)
+    else:
+        _show(verdict)
+    sys.exit(0 if verdict["ok"] is True else 1)
+
+
+def _show(verdict: Mapping[str, Any]) -> None:
+    out = console()
+    name, facts, findings = plain(verdict["sale"]), verdict["facts"], verdict["findings"]
+    if verdict["ok"] is True:
+        out.print(
+            Text.assemble(("clean", "bold green"), f"  {name}: {count(facts, 'fact')}, and all of it adds up")
+        )
+    else:
+        found = "1 thing does" if len(findings) == 1 else f"{len(findings):,} things do"
+        out.print(
+            Text.assemble(("NOT CLEAN", "bold red"), f"  {name}: {count(facts, 'fact')}, {found} not add up")
+        )
+        for number, finding in enumerate(findings[:MAX_FINDINGS_SHOWN]):
+            out.print(Text(f"{'first: ' if number == 0 else '       '}{_finding(finding)}"))
+        if len(findings) > MAX_FINDINGS_SHOWN:
+            out.print(Text(f"       and {len(findings) - MAX_FINDINGS_SHOWN:,} more: see --json"))
+    items = verdict.get("items")
+    if items:
+        columns = ["sku", "stock", "available", "held", "sold"]
+        rows = [[item.get(column) for column in columns] for item in items]
+        out.print(table(columns, rows, numbers=columns[1:]))
+
+
+def _finding(finding: Mapping[str, Any]) -> str:
+    seq = finding.get("seq")
+    return plain(f"fact {seq}: {finding['detail']}" if seq is not None else finding["detail"])
