@@ -94,6 +94,7 @@ class Lane:
         async with self._opening:
             if self._transport is not None and not self._replies.lost:
                 return self._transport
+            await self.close()
             connection = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py has no types there
             try:
                 await connection.connect()
@@ -107,6 +108,11 @@ class Lane:
             return transport
 
     async def close(self) -> None:
-        """Drops the connection."""
-        if self._transport is not None:
-            self._transport.abort()
+        """Drops the connection: calls under way fail, the next call opens another."""
+        connection, transport = self._connection, self._transport
+        self._connection = self._transport = None
+        if transport is not None:
+            transport.abort()
+        if connection is not None:
+            # Otherwise redis-py takes it for open, and complains when it is collected.
+            await connection.disconnect(nowait=True)
