@@ -1,0 +1,72 @@
+"""What must be true of the store after every test.
+
+`faults_of(url)` lists what is not:
+
+- a key that is not in the keyspace table (flashsale/keys.py), or of another type than the table says;
+- a sale that is missing from the index of sales;
+- an item whose available + held + sold is not its stock, or that has less than nothing of one;
+- a finding of the audit.
+"""
+
+import re
+from typing import Any
+
+from flashsale import keys
+from flashsale.engine.audit import Audit
+from flashsale.model.ids import SALE_ID
+from flashsale.store.client import Store
+from flashsale.store.sales import SaleStore
+
+_SALE_KEY = re.compile(rf"fs:\{{({SALE_ID.pattern})\.(\d+)\}}:(\w+)")
+
+
+async def faults_of(url: str) -> list[str]:
+    """Everything that is wrong, in words; empty when the books add up."""
+    store = Store.connect(url)
+    try:
+        return await _faults(store)
+    finally:
+        await store.close()
+
+
+async def _faults(store: Store) -> list[str]:
+    redis: Any = store.redis  # redis-py's types describe replies of both kinds at once
+    faults: list[str] = []
+    shards: set[tuple[str, int]] = set()
+    async for raw in redis.scan_iter(count=1000):
+        key = raw.decode()
+        kind = (await redis.type(raw)).decode()
+        match = _SALE_KEY.fullmatch(key)
+        table = keys.PER_SALE.get(match[3]) if match else keys.GLOBAL.get(key)
+        if table is None:
+            faults.append(f"the key {key!r} is not in the keyspace table")
+        elif kind != table:
+            faults.append(f"the key {key!r} is a {kind}, the keyspace table says {table}")
+        if match:
+            shards.add((match[1], int(match[2])))
+    known = {sale.decode() for sale in await redis.hkeys(keys.SALES)}
+    for sale, shard in sorted(shards):
+        if sale not in known:
+            faults.append(f"the sale {sale} is not in the index")
+        faults += await _unconserved(redis, sale, shard)
+        report = await Audit(SaleStore(store), sale).run()
+        if report is None:
+            faults.append(f"the sale {sale} has keys but no definition")
+        else:
+            faults += [f"{sale}, fact {finding.seq}: {finding.detail}" for finding in report.findings]
+    return faults
+
+
+async def _unconserved(redis: Any, sale: str, shard: int) -> list[str]:
+    """Reads the counters as they lie there, without any code of the engine."""
+    fields = await redis.hgetall(keys.SaleKeys.of(sale, shard).stock)
+    counters: dict[bytes, dict[bytes, int]] = {}
+    for field, value in fields.items():
+        counter, _, sku = field.partition(b":")
+        counters.setdefault(sku, {})[counter] = int(value)
+    return [
+        f"{sale}: {sku!r} has {item}"
+        for sku, item in counters.items()
+        if item[b"available"] + item[b"held"] + item[b"sold"] != item[b"stock"]
+        or min(item[b"available"], item[b"held"], item[b"sold"]) < 0
+    ]

@@ -1,0 +1,135 @@
+"""`Shop`: one sale on the real server, at an instant of the test's choosing.
+
+Every method is the method of `SaleStore` of the same name, for this sale and at the clock's instant. What it adds:
+
+- `open(stock, ...)`: defines the sale and lets it be open;
+- `hold(customer, ...)`: reserves and returns the reservation, which must have been granted;
+- `refusal(customer, ...)`: reserves and returns the refusal, which must have come;
+- `snapshot()`: everything stored of the sale, to prove that something has changed nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flashsale.engine.audit import Audit, AuditReport
+from flashsale.keys import PER_SALE, SaleKeys
+from flashsale.model.facts import Fact
+from flashsale.model.outcomes import OpenSale, Reserve, Restock, SetState
+from flashsale.model.reservation import Entry, Line, Reservation
+from flashsale.model.sale import SaleDefinition
+from flashsale.scripts.calls import Look, Resolved, SaleState, Stock, Sweep
+from flashsale.scripts.reserve import Batch, Claim, Decision, Held, Refused
+from flashsale.store.client import Store
+from flashsale.store.sales import SaleStore
+from tests.support.sales import SALE, Clock, claim, definition
+
+Snapshot = dict[str, Any]
+"""Last part of the key -> its whole content."""
+
+
+async def snapshot(store: Store, sale: str = SALE) -> Snapshot:
+    """Everything stored of a sale, read in one transaction."""
+    keys = SaleKeys.of(sale)
+    async with store.redis.pipeline(transaction=True) as pipe:
+        for key, kind in zip(keys.all(), PER_SALE.values(), strict=True):
+            if kind == "hash":
+                pipe.hgetall(key)
+            elif kind == "zset":
+                pipe.zrange(key, 0, -1, withscores=True)
+            else:
+                pipe.xrange(key)
+        return dict(zip(PER_SALE, await pipe.execute(), strict=True))
+
+
+class Shop:
+    """One sale at `clock.now_ms`."""
+
+    def __init__(self, store: Store, sale_store: SaleStore, clock: Clock, sale: str = SALE) -> None:
+        self.store = store
+        self.sale_store = sale_store
+        self.clock = clock
+        self.sale = sale
+        self.keys = SaleKeys.of(sale)
+        self._lane = sale_store.lane()
+
+    @property
+    def now_ms(self) -> int:
+        return self.clock.now_ms
+
+    async def define(self, terms: SaleDefinition) -> OpenSale:
+        outcome, now_ms, _ = await self.sale_store.open_sale(self.sale, terms, now_ms=self.now_ms)
+        assert now_ms == self.now_ms
+        return outcome
+
+    async def open(self, stock: Mapping[str, int], **terms: Any) -> None:
+        """Defines the sale by `tests.support.sales.definition`; it is open from OPENS_MS on, where clocks begin."""
+        assert await self.define(definition(stock, **terms)) is OpenSale.CREATED
+
+    async def reserve_batch(self, *claims: Claim) -> Batch:
+        return await self.sale_store.reserve(self._lane, self.sale, claims, now_ms=self.now_ms)
+
+    async def reserve(self, *claims: Claim) -> list[Decision]:
+        return (await self.reserve_batch(*claims)).decisions
+
+    async def hold(self, customer: str, *lines: Line, key: str | None = None) -> Reservation:
+        (decision,) = await self.reserve(claim(customer, *lines, key=key, sale=self.sale))
+        assert isinstance(decision, Held), decision
+        return decision.reservation
+
+    async def refusal(self, customer: str, *lines: Line, key: str | None = None) -> Refused:
+        (decision,) = await self.reserve(claim(customer, *lines, key=key, sale=self.sale))
+        assert isinstance(decision, Refused), decision
+        return decision
+
+    async def refused(self, customer: str, *lines: Line, key: str | None = None) -> Reserve:
+        """The outcome of `refusal`."""
+        return (await self.refusal(customer, *lines, key=key)).outcome
+
+    async def cancel(self, token: str, reason: str = "customer") -> Resolved:
+        return await self.sale_store.cancel(self.sale, token, reason=reason, now_ms=self.now_ms)
+
+    async def extend(self, token: str, seconds: float) -> Resolved:
+        return await self.sale_store.extend(
+            self.sale, token, extension_ms=round(seconds * 1000), now_ms=self.now_ms
+        )
+
+    async def expire(self, limit: int = 1000) -> Sweep:
+        return await self.sale_store.expire(self.sale, limit=limit, now_ms=self.now_ms)
+
+    async def restock(self, sku: str, units: int, *, reason: str = "found", repeat_key: str = "") -> Restock:
+        return await self.sale_store.restock(
+            self.sale, sku=sku, units=units, reason=reason, repeat_key=repeat_key, now_ms=self.now_ms
+        )
+
+    async def set_state(self, verb: str) -> SetState:
+        return await self.sale_store.set_state(self.sale, verb, now_ms=self.now_ms)
+
+    async def look(self, **wanted: Any) -> Look:
+        return await self.sale_store.look(self.sale, now_ms=self.now_ms, **wanted)
+
+    async def state(self) -> SaleState:
+        """The sale, which must exist."""
+        sale = (await self.look()).sale
+        assert sale is not None
+        return sale
+
+    async def stock(self, sku: str = "car") -> Stock:
+        return next(item for item in (await self.state()).stock if item.sku == sku)
+
+    async def entries(self, customer: str) -> tuple[Entry, ...]:
+        return (await self.look(customers=[customer])).entries[0]
+
+    async def facts(self, *, after: int = 0) -> list[Fact]:
+        return await self.sale_store.facts(self.sale, after=after)
+
+    async def fact_types(self, *, after: int = 0) -> list[str]:
+        return [fact.type for fact in await self.facts(after=after)]
+
+    async def audit(self) -> AuditReport:
+        """The audit of the sale, which must exist."""
+        report = await Audit(self.sale_store, self.sale).run()
+        assert report is not None
+        return report
+
+    async def snapshot(self) -> Snapshot:
+        return await snapshot(self.store, self.sale)
