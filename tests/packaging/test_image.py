@@ -20,7 +20,7 @@ import flashsale
 from tests.packaging.checkout import ROOT, files, text_of
 from tests.packaging.compose import free_port
 from tests.packaging.image import Instruction, build, context_files, is_sent, sources, stages, values
-from tests.packaging.sale import audit, get_json, reserve_one
+from tests.packaging.sale import ask, audit, reserve_one
 from tests.packaging.server import ROOT_KEY, SHOPPER_SECRET, EmbeddedServer
 from tests.packaging.test_locks import PROJECT, pins, version_of
 
@@ -145,8 +145,8 @@ def server(image: Path, tmp_path: Path) -> Iterator[EmbeddedServer]:
 @pytest.mark.slow
 async def test_the_installation_sells(server: EmbeddedServer) -> None:
     await server.start()
-    assert (await get_json(server.url, "/healthz"))[0] == 200
-    assert (await get_json(server.url, "/readyz"))[0] == 200
+    assert (await ask("GET", f"{server.url}/healthz"))[0] == 200
+    assert (await ask("GET", f"{server.url}/readyz"))[0] == 200
     reservation = await reserve_one(server.url, ROOT_KEY, SHOPPER_SECRET)
     assert (reservation["status"], reservation["place"], reservation["amount"]) == ("held", 1, 100)
     assert (await audit(server.url, ROOT_KEY))["ok"] is True
