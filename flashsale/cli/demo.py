@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ from flashsale.demo.run import DemoOptions, ServerStarter, run_demo
 from flashsale.demo.server import ServerError, embedded_server
 
 EXIT_WRONG = 1
+WORKERS = min(4, max(1, (os.cpu_count() or 1) - 1))
+"""One CPU is left to the crowd."""
 
 
 @click.command("demo")
@@ -43,7 +46,11 @@ EXIT_WRONG = 1
     help="HTTP connections the shoppers share.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Server worker processes."
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=WORKERS,
+    show_default="one CPU less than there are, 4 at most",
+    help="Server worker processes.",
 )
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="Who presses early, twice, in which order."
@@ -99,6 +106,7 @@ def command(  # noqa: PLR0917 (click passes every option by name)
         out_dir=out,
         countdown_s=countdown,
         keep=keep,
+        patience_s=60 + shoppers / 1000,
     )
     sys.exit(play(options, Console(stderr=as_json), as_json=as_json))
 
@@ -134,8 +142,7 @@ def play(
         interrupted = 128 + (signals[0] if signals else signal.SIGINT)
         return interrupted if all(result.ok for result in seen) else EXIT_WRONG
     except (ServerError, CrowdError, ApiError, UnreachableError, OSError) as fault:
-        console.print(
-            f"The demo could not be played: {fault}", style="bold red", markup=False, highlight=False
-        )
+        said = f"The demo could not be played: {fault}"
+        console.print(said, style="bold red", markup=False, highlight=False, soft_wrap=True)
         return EXIT_WRONG
     return 0 if all(result.ok for result in seen) else EXIT_WRONG

@@ -101,7 +101,7 @@ def _books(result: Result) -> Table:
     if result.last_sale_told_ms is not None:
         table.add_row("last 201", f"received {result.last_sale_told_ms:,.1f} ms after T0")
     table.add_row(
-        "everyone answered", f"{result.last_answer_ms:,.1f} ms after T0, {result.shoppers:,} shoppers"
+        "last answer", f"received {result.last_answer_ms:,.1f} ms after T0, {result.shoppers:,} shoppers"
     )
     if result.next_release_at:
         table.add_row(

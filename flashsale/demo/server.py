@@ -22,7 +22,7 @@ STOP_SECONDS_MAX = 15.0
 LOOK_SECONDS = 0.05
 LOG_LINES_SHOWN = 15
 
-_URL = re.compile(r"http://[0-9A-Za-z.:\[\]-]+:\d+")
+_SERVING = re.compile(r"^flashsale is serving on (http://\S+)$", re.MULTILINE)
 
 
 class ServerError(Exception):
@@ -42,7 +42,7 @@ class Secrets:
             "FLASHSALE_ROOT_KEY": self.root_key,
             "FLASHSALE_SHOPPER_SECRET": self.shopper_secret,
             "FLASHSALE_GUESTS": "1",
-            "FLASHSALE_LOG_FORMAT": "json",
+            "FLASHSALE_LOG_FORMAT": "console",
         }
 
     def crowd_environment(self) -> dict[str, str]:
@@ -85,9 +85,9 @@ class ServerProcess:
         """Its address, once it listens. Raises ServerError when it ends or takes longer than 30 s."""
         deadline = monotonic() + START_SECONDS_MAX
         while monotonic() < deadline:
-            found = _URL.search(self._said())
+            found = _SERVING.search(self._said())
             if found:
-                return found.group()
+                return found.group(1)
             if self._ended():
                 raise ServerError(f"the server ended at its start:\n{self.last_words()}")
             await asyncio.sleep(LOOK_SECONDS)

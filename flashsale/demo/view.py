@@ -63,7 +63,7 @@ class Scene:
         if sold > self.held:
             self.held, self.available = sold, max(0, self.stock - sold)
         self.history.append(progress)
-        while progress.since_t0_ms - self.history[0].since_t0_ms > RATE_WINDOW_MS:
+        while len(self.history) > 2 and progress.since_t0_ms - self.history[1].since_t0_ms >= RATE_WINDOW_MS:
             self.history.popleft()
         first = self.history[0]
         seconds = (progress.since_t0_ms - first.since_t0_ms) / 1000

@@ -1,0 +1,225 @@
+"""`flashsale demo` itself, end to end: the real server, the real crowd, real signals."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+WAIT_SECONDS = 60.0
+"""How long anything may take; nothing is decided by it but that a test ends."""
+
+
+def command(tmp_path: Path, arguments: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "flashsale", "demo", "--connections", "60"),
+        *("--out", str(tmp_path / "out"), "--data-dir", str(tmp_path / "data")),
+        *shlex.split(arguments),
+    ]
+
+
+def played(tmp_path: Path, arguments: str) -> subprocess.CompletedProcess[str]:
+    # A setting for another server must not reach the demo's.
+    env = os.environ | {"FLASHSALE_REDIS_URL": "redis://127.0.0.1:1", "FLASHSALE_PORT": "1"}
+    done = subprocess.run(
+        command(tmp_path, arguments),
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+    assert left_of(tmp_path / "data") == []
+    return done
+
+
+@contextmanager
+def playing(tmp_path: Path, arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A demo that is under way; whatever a failed test leaves of it is ended."""
+    process = subprocess.Popen(
+        command(tmp_path, arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        with process:
+            yield process
+    finally:
+        for left in left_of(tmp_path / "data"):
+            left.kill()
+
+
+def heard(process: subprocess.Popen[str], line: str) -> str:
+    """What a demo printed up to a line that has these words in it."""
+    assert process.stdout is not None
+    said = ""
+    for text in process.stdout:
+        said += text
+        if line in text:
+            return said
+    pytest.fail(f"never said {line!r}:\n{said}")
+
+
+def left_of(data_dir: Path) -> list[psutil.Process]:
+    """Processes that run for the server with this data directory."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            known = [*process.cmdline(), process.environ().get("FLASHSALE_DATA_DIR"), process.cwd()]
+        except psutil.Error:
+            continue
+        if str(data_dir) in known:
+            found.append(process)
+    return found
+
+
+def nothing_left(data_dir: Path) -> bool:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while left_of(data_dir) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not left_of(data_dir)
+
+
+def test_a_small_sale_sells_out_exactly(tmp_path: Path) -> None:
+    done = played(tmp_path, "--units 40 --shoppers 300 --seed 5 --countdown 1 --json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert result["ok"]
+    assert result["findings"] == []
+    assert result["sold_out"]
+    assert (result["units"], result["sales"], result["shoppers"]) == (40, 40, 300)
+    assert result["items"] == [{"sku": "giulia", "stock": 40, "available": 0, "held": 40, "sold": 0}]
+    assert (result["places"], result["reservations_checked"], result["audit_ok"]) == (40, 40, True)
+    assert result["audit_facts"] >= 40
+    assert result["curve"][-1] == [result["last_unit_held_ms"], 40]
+    assert result["not_open_answers"] > 0
+    assert result["sold_out_answers"] >= 260
+    assert result["next_release_at"]
+    assert result["record"]["ratio"] is None
+    assert "Not one unit too many" in done.stderr
+    for file in result["files"]:
+        assert Path(file).is_file()
+    assert json.loads((tmp_path / "out" / "giulia-milano.json").read_text()) == result
+
+
+@pytest.mark.slow
+def test_a_data_directory_is_used_again_under_another_name(tmp_path: Path) -> None:
+    names = []
+    for _ in range(2):
+        done = played(tmp_path, "--sale maserati --shoppers 120 --countdown 1 --workers 2 --json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        result = json.loads(done.stdout)
+        assert result["record"]["ratio"] > 1
+        names.append(result["sale"])
+    assert names == ["maserati-levante", "maserati-levante-2"]
+
+
+@pytest.mark.slow
+def test_a_sale_of_your_own_with_two_items_and_too_few_shoppers(tmp_path: Path) -> None:
+    path = tmp_path / "shoes.json"
+    items = [{"sku": "left", "price": 100, "stock": 30}, {"sku": "right", "price": 100, "stock": 500}]
+    path.write_text(
+        json.dumps({"title": "Shoes", "opens_at": "2030-01-01T00:00:00Z", "currency": "EUR", "items": items})
+    )
+    done = played(tmp_path, f"--sale {shlex.quote(str(path))} --shoppers 200 --countdown 1 --json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert not result["sold_out"]
+    assert result["sales"] + result["sold_out_answers"] >= 200
+    assert result["record"] is None
+
+
+@pytest.mark.parametrize("moment", ["shoppers are ready", "opens in"])
+def test_ctrl_c_ends_everything(tmp_path: Path, moment: str) -> None:
+    with playing(tmp_path, "--shoppers 50 --units 5 --countdown 300") as process:
+        heard(process, moment)
+        assert left_of(tmp_path / "data"), "the server runs"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(WAIT_SECONDS) == 130
+        assert left_of(tmp_path / "data") == []
+
+
+def test_sigterm_ends_everything(tmp_path: Path) -> None:
+    with playing(tmp_path, "--shoppers 50 --units 5 --countdown 300") as process:
+        heard(process, "opens in")
+        process.terminate()
+        assert process.wait(WAIT_SECONDS) == 128 + signal.SIGTERM
+        assert left_of(tmp_path / "data") == []
+
+
+def test_nothing_outlives_a_killed_demo(tmp_path: Path) -> None:
+    with playing(tmp_path, "--shoppers 50 --units 5 --countdown 300") as process:
+        heard(process, "opens in")
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 4, "crowd, supervisor, worker, Valkey"
+        process.kill()
+        process.wait()
+        assert nothing_left(tmp_path / "data")
+        _, alive = psutil.wait_procs(children, WAIT_SECONDS)
+        assert alive == []
+
+
+async def test_keep_leaves_a_server_to_play_with(tmp_path: Path) -> None:
+    with playing(tmp_path, "--shoppers 60 --units 5 --countdown 1 --keep") as process:
+        said = heard(process, "found in the warehouse")
+        url = re.search(r"address +(http://\S+)", said)
+        key = re.search(r"root key +(\S+)", said)
+        assert url is not None
+        assert key is not None
+        async with aiohttp.ClientSession(url[1]) as session:
+            async with session.get("/docs") as docs:
+                assert docs.status == 200
+            async with session.post("/v1/guests") as guest:
+                token = (await guest.json())["token"]
+            sale, brand = "/v1/sales/giulia-milano", {"Authorization": f"Bearer {key[1]}"}
+            units = {"units": 5, "reason": "found in the warehouse"}
+            async with session.post(f"{sale}/items/giulia/restock", json=units, headers=brand) as restocked:
+                assert restocked.status == 200
+            buy = {"items": [{"sku": "giulia", "quantity": 1}]}
+            shopper = {"Authorization": f"Bearer {token}"}
+            async with session.post(f"{sale}/reservations", json=buy, headers=shopper) as bought:
+                assert bought.status == 201
+                assert (await bought.json())["place"] == 6
+        process.send_signal(signal.SIGINT)
+        assert process.wait(WAIT_SECONDS) == 130
+        assert left_of(tmp_path / "data") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--sale ferrari", "giulia or maserati, or the path"),
+        ("--shoppers 0", "--shoppers"),
+        ("--units 0", "--units"),
+        ("--seed x", "--seed"),
+    ],
+)
+def test_what_cannot_be_played_is_said_at_once(tmp_path: Path, arguments: str, said: str) -> None:
+    done = played(tmp_path, arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_data_directory_that_another_server_has(tmp_path: Path) -> None:
+    with playing(tmp_path, "--shoppers 50 --units 5 --countdown 300") as first:
+        heard(first, "opens in")
+        done = subprocess.run(
+            command(tmp_path, "--shoppers 5"),
+            capture_output=True,
+            text=True,
+            timeout=WAIT_SECONDS,
+            check=False,
+        )
+        first.terminate()
+    assert done.returncode == 1
+    assert "could not be played: the server ended at its start" in done.stdout
+    assert str(tmp_path / "data") in done.stdout.replace("\n", "")
+    assert "Traceback" not in done.stdout + done.stderr

@@ -1,0 +1,64 @@
+from io import StringIO
+from time import monotonic
+
+from rich.console import Console
+
+from flashsale.demo.messages import Progress
+from flashsale.demo.view import Scene, View
+
+SALE = {
+    "state": "open",
+    "items": [{"sku": "a", "stock": 30, "available": 20}, {"sku": "b", "stock": 10, "available": 5}],
+}
+
+
+def rendered(scene: Scene) -> str:
+    console = Console(file=StringIO(), width=90)
+    console.print(scene.render())
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_the_countdown() -> None:
+    scene = Scene("Shoes", 10, 2)
+    assert "getting ready" in rendered(scene)
+    scene.opens_at = monotonic() + 100
+    assert "opens in 100.0 s" in rendered(scene) or "opens in 99.9 s" in rendered(scene)
+    scene.opens_at = monotonic() - 3
+    assert "open for" in rendered(scene)
+
+
+def test_units_and_answers() -> None:
+    scene = Scene("Shoes", 10, 2)
+    scene.looked(SALE)
+    assert (scene.stock, scene.available, scene.held) == (40, 25, 15)
+    scene.heard(Progress(100.0, {"sale": 10}, 90))
+    scene.heard(Progress(200.0, {"sale": 20, "sold_out": 30}, 50))
+    assert scene.rates == {"sale": 100.0, "sold_out": 300.0}
+    assert (scene.available, scene.held) == (20, 20), "the crowd may know of sales before the next look"
+    scene.heard(Progress(5000.0, {"sale": 20, "sold_out": 30}, 0))
+    assert scene.rates.get("sale", 0.0) == 0.0, "the rate is of the last half second"
+    shown = rendered(scene)
+    assert "Shoes" in shown
+    assert "sold out (409)" in shown
+
+
+def test_without_a_terminal_it_says_a_line_a_second() -> None:
+    console = Console(file=StringIO(), width=90)
+    with View(console, Scene("Shoes", 10, 2)) as view:
+        for _ in range(50):
+            view.changed()
+    assert isinstance(console.file, StringIO)
+    assert console.file.getvalue().count("\n") == 1
+
+
+def test_on_a_terminal_the_frame_is_gone_afterwards() -> None:
+    console = Console(file=StringIO(), width=90, force_terminal=True)
+    with View(console, Scene("Shoes", 10, 2)) as view:
+        view.changed()
+        view.say("a line that stays")
+    assert isinstance(console.file, StringIO)
+    written = console.file.getvalue()
+    assert "Shoes" in written
+    assert "a line that stays" in written
+    assert "\x1b[2K" in written, "the frame was erased"
