@@ -23,8 +23,8 @@ local ALREADY = { [CONFIRMED] = ALREADY_CONFIRMED, [CANCELLED] = ALREADY_CANCELL
   [REFUNDED] = ALREADY_REFUNDED }
 
 local id, reason = ARGV[2], ARGV[3]
+local release_one, _, _, record_of, is_overdue = releasing()
 local record = record_of(id)
-local release_one = releasing()
 if not record then
   return { UNKNOWN_RESERVATION, now, '' }
 end

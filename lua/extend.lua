@@ -25,8 +25,8 @@ local ALREADY = { [CONFIRMED] = ALREADY_CONFIRMED, [CANCELLED] = ALREADY_CANCELL
 local EXTENDED = 1 -- bit of the flags byte
 
 local id, extension_ms = ARGV[2], tonumber(ARGV[3])
+local release_one, _, _, record_of, is_overdue = releasing()
 local record = record_of(id)
-local release_one = releasing()
 if not record then
   return { UNKNOWN_RESERVATION, now, '' }
 end

@@ -24,7 +24,6 @@
 local CREATED, SAME, ALREADY_OPENED, REDEFINED = 1, 2, 3, 4
 
 local definition, count = ARGV[2], tonumber(ARGV[7])
-local version = tonumber(redis.call('HGET', SALE, 'version') or 0)
 local outcome = CREATED
 local had = {} -- sku -> stock before
 if state then

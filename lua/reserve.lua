@@ -13,9 +13,10 @@
 -- KEYS[6] fs:{S}:journal       stream
 -- ARGV[1] now_ms, 0 for the server's TIME
 -- ARGV[2] how many overdue holds this call may take back
--- ARGV[3] one character for each reservation: 'r' when its id may exist already (it comes from an Idempotency-Key), else '-'
--- ARGV[4..] of each reservation: id, customer, sku, units, body (MessagePack: customer, then sku and units of each line).
---         sku is '' when there is more than one line; units are of all lines together
+-- ARGV[3] two bytes for each reservation: 'r' when its id may exist already (it comes from an Idempotency-Key), else '-';
+--         then N when it wants one unit of the Nth sku below and nothing else, 0 when its body must be read
+-- ARGV[4] how many skus follow; then those skus
+-- ARGV[..] of each reservation: id, customer, body (MessagePack: customer, then sku and units of each line)
 --
 -- Returns { now_ms, version, opens_ms, held_until_ms, place, items, decision of each reservation }
 --   items: { sku, available, held, next_release_ms (0: none), ... } of every item named, after the batch
@@ -28,7 +29,7 @@
 --     -7 PAUSED
 --     -8 CLOSED
 --     -9 LIMIT_REACHED         { , the customer's entries, sku ('' when it is the sale's limit) }
---    -10 SOLD_OUT              { , sku, units of it that this customer holds }
+--    -10 SOLD_OUT              { , sku, units of it that this customer holds }; bare for the one sku of a new customer
 --    -11 RECLAIMING            ask again: more overdue holds than one call takes back
 
 local REPLAYED, IDEMPOTENCY_MISMATCH, UNKNOWN_SALE, UNKNOWN_ITEM = -2, -3, -4, -5
@@ -36,14 +37,14 @@ local NOT_OPEN, PAUSED, CLOSED, LIMIT_REACHED, SOLD_OUT, RECLAIMING = -6, -7, -8
 
 local ENTRIES_KEPT = 64 -- of one customer, before the oldest ended ones are dropped
 
-local terms = redis.call('HMGET', SALE, 'limit', 'hold_ms', 'version', 'items')
-local limit, item_count = tonumber(terms[1] or 0), terms[4]
-local held_until = now + (terms[2] or 0)
+local held_until = now + hold_ms
 local held_until_text = string.format('%.0f', held_until)
 local header = struct.pack('>BBI6I6', HELD, 0, now, held_until)
-local repeatable = ARGV[3]
-local count = #repeatable
+local shapes = ARGV[3]
+local count = #shapes / 2
+local first_arg = 5 + ARGV[4]
 local results = {}
+local nothing_overdue = false -- known to be so at this instant
 
 -- What the sale as a whole answers, whoever asks.
 local refusal = nil
@@ -58,22 +59,24 @@ elseif state == 'paused' then
 end
 
 -- The customers of the batch, and the ids that may exist already, in one command each.
-if string.find(repeatable, 'r', 1, true) then
+if string.find(shapes, 'r', 1, true) then
   local ids = {}
   for i = 1, count do
-    if string.byte(repeatable, i) == 114 then
-      ids[#ids + 1] = ARGV[5 * i - 1]
+    if string.byte(shapes, 2 * i - 1) == 114 then
+      ids[#ids + 1] = ARGV[first_arg + 3 * i - 3]
     end
   end
-  local values = redis.call('HMGET', RESERVATIONS, unpack(ids))
-  for i = 1, #ids do
-    records[ids[i]] = values[i]
+  if #ids > 0 then
+    local values = redis.call('HMGET', RESERVATIONS, unpack(ids))
+    for i = 1, #ids do
+      records[ids[i]] = values[i]
+    end
   end
 end
 if not refusal then
   local names = {}
   for i = 1, count do
-    names[i] = ARGV[5 * i]
+    names[i] = ARGV[first_arg + 3 * i - 2]
   end
   local values = redis.call('HMGET', CUSTOMERS, unpack(names))
   for i = 1, count do
@@ -81,10 +84,10 @@ if not refusal then
   end
 end
 
--- Whatever is not a new customer buying one item of which enough is left. Returns the refusal, or nil and the lines,
--- { customer, sku, units, ... }, when the reservation can be granted.
+-- Whatever is not a new customer buying one unit of an item that is left. Returns the refusal; or nil, how many
+-- units are held, and the customer's entries so far. The counters have then been changed.
 local function examine(customer, body)
-  local release_one, release_overdue = releasing()
+  local release_one, release_overdue, body_of, record_of, is_overdue = releasing()
   local lines = cmsgpack.unpack(body)
 
   -- Units that count against the customer's limit; of one sku, or of all when sku is nil.
@@ -104,6 +107,19 @@ local function examine(customer, body)
       units = units + counted
     end
     return units
+  end
+
+  -- The customer's entries, with the oldest ended ones dropped when there are too many.
+  local function trimmed()
+    local entries, first = customers[customer] or '', 1
+    while #entries >= ENTRIES_KEPT * ENTRY_BYTES and first <= #entries do
+      if string.sub(entries, first + ID_BYTES, first + ENTRY_BYTES - 1) == NO_UNITS then
+        entries = string.sub(entries, 1, first - 1) .. string.sub(entries, first + ENTRY_BYTES)
+      else
+        first = first + ENTRY_BYTES
+      end
+    end
+    return entries
   end
 
   -- The limit that this reservation would break: '' for the sale's, a sku for an item's, nil for none.
@@ -140,6 +156,7 @@ local function examine(customer, body)
       end
       local ended = release_overdue(string.format('%d', math.min(left, 100)))
       if ended == 0 then
+        nothing_overdue = true
         return SOLD_OUT
       end
       ARGV[2] = left - ended
@@ -171,65 +188,40 @@ local function examine(customer, body)
       return short
     end
   end
-  return nil, lines
-end
-
--- A customer's entries with the oldest ended ones dropped when there are too many.
-local function trimmed(entries)
-  local first = 1
-  while #entries >= ENTRIES_KEPT * ENTRY_BYTES and first <= #entries do
-    if string.sub(entries, first + ID_BYTES, first + ENTRY_BYTES - 1) == NO_UNITS then
-      entries = string.sub(entries, 1, first - 1) .. string.sub(entries, first + ENTRY_BYTES)
-    else
-      first = first + ENTRY_BYTES
-    end
+  local units = 0
+  for i = 2, #lines, 2 do
+    local item = items[lines[i]]
+    item.available = item.available - lines[i + 1]
+    item.held = item.held + lines[i + 1]
+    changed[lines[i]] = item
+    units = units + lines[i + 1]
   end
-  return entries
+  return nil, units, trimmed()
 end
 
 local one_unit = '\0\0\0\1'
-local holds_made, customers_made = 0, 0
 for i = 1, count do
-  local at = 5 * i - 1
-  local id, customer, sku, units, body = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4]
-  local known = records[id]
+  local at = first_arg + 3 * i - 3
+  local id, customer, body = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local repeatable, nth = string.byte(shapes, 2 * i - 1, 2 * i)
+  local known = repeatable == 114 and records[id]
   if known then
-    if string.sub(known, HEADER_BYTES + 1) == body then
-      results[i] = { REPLAYED, known }
-    else
-      results[i] = IDEMPOTENCY_MISMATCH
-    end
+    results[i] = string.sub(known, HEADER_BYTES + 1) == body and { REPLAYED, known } or IDEMPOTENCY_MISMATCH
   elseif not state then
     results[i] = UNKNOWN_SALE
   else
-    local entries, refused = customers[customer], nil
-    local item = sku ~= '' and item_of(sku)
-    if
-      item
-      and not refusal
-      and not entries
-      and item.available >= units
-      and (limit == 0 or units <= limit)
-      and (item.limit == 0 or units <= item.limit)
-    then
-      item.available = item.available - units
-      item.held = item.held + units
-      changed[sku] = item
+    local entries, packed_units, refused = customers[customer], one_unit, nil
+    local item = nth > 0 and not refusal and not entries and item_of(ARGV[4 + nth])
+    if item and item.available > 0 then
+      item.available = item.available - 1
+      item.held = item.held + 1
+      changed[ARGV[4 + nth]] = item
+    elseif item and nothing_overdue then
+      refused = SOLD_OUT
     else
-      local lines
-      refused, lines = examine(customer, body)
-      if not refused then
-        for j = 2, #lines, 2 do
-          item = items[lines[j]]
-          item.available = item.available - lines[j + 1]
-          item.held = item.held + lines[j + 1]
-          changed[lines[j]] = item
-        end
-        entries = customers[customer]
-        if entries and #entries >= ENTRIES_KEPT * ENTRY_BYTES then
-          entries = trimmed(entries)
-        end
-      end
+      local units
+      refused, units, entries = examine(customer, body)
+      packed_units = units and struct.pack('>I4', units)
     end
     if refused then
       results[i] = refused
@@ -237,18 +229,17 @@ for i = 1, count do
       place = place + 1
       results[i] = place
       local record = header .. struct.pack('>I6', place) .. body
-      records[id] = record
-      local n = #record_writes
-      record_writes[n + 1] = id
-      record_writes[n + 2] = record
-      n = #hold_writes
-      hold_writes[n + 1] = held_until_text
-      hold_writes[n + 2] = id
-      entries = (entries or '') .. id .. (units == 1 and one_unit or struct.pack('>I4', units))
+      if repeatable == 114 then
+        records[id] = record
+      end
+      entries = (entries or '') .. id .. packed_units
       customers[customer] = entries
+      local n = #record_writes
+      record_writes[n + 1], record_writes[n + 2] = id, record
+      n = #hold_writes
+      hold_writes[n + 1], hold_writes[n + 2] = held_until_text, id
       n = #customer_writes
-      customer_writes[n + 1] = customer
-      customer_writes[n + 2] = entries
+      customer_writes[n + 1], customer_writes[n + 2] = customer, entries
       fact('reservation.held', id .. record)
     end
   end
@@ -261,6 +252,7 @@ for sku, item in pairs(items) do
   if item then
     local next_release = 0
     if item.available == 0 and item.held > 0 then
+      local _, _, body_of = releasing()
       local ids = redis.call('ZRANGE', HOLDS, '0', '31', 'WITHSCORES')
       for i = 1, #ids, 2 do
         local found = item_count == '1'
@@ -278,4 +270,4 @@ for sku, item in pairs(items) do
     named[n + 1], named[n + 2], named[n + 3], named[n + 4] = sku, item.available, item.held, next_release
   end
 end
-return { now, tonumber(terms[3] or 0), opens_ms, held_until, place, named, results }
+return { now, version, opens_ms, held_until, place, named, results }

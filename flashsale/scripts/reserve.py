@@ -10,6 +10,8 @@ from flashsale.model.reservation import Entry, Line, Reservation, State, unpack_
 RECLAIM_LIMIT: Final = 1000
 """Overdue holds one call takes back at most: a few milliseconds of the server's time."""
 
+_REPEATABLE, _NEW = b"r-"
+_MOST_NAMED = 255
 _REPLAYED = -Reserve.REPLAYED
 _LIMIT_REACHED = -Reserve.LIMIT_REACHED
 _SOLD_OUT = -Reserve.SOLD_OUT
@@ -87,16 +89,18 @@ class Batch:
 
 def encode(claims: Sequence[Claim], now_ms: int = 0) -> list[str | bytes | int]:
     """ARGV of `reserve`."""
-    flags = "".join(["r" if claim.repeatable else "-" for claim in claims])
-    args: list[str | bytes | int] = [now_ms, RECLAIM_LIMIT, flags]
+    skus: dict[str, int] = {}
+    shapes = bytearray()
+    args: list[str | bytes | int] = []
     for claim in claims:
         lines = claim.lines
-        if len(lines) == 1:
-            ((sku, units),) = lines
-        else:
-            sku, units = "", sum(units for _, units in lines)
-        args += (claim.token, claim.customer, sku, units, claim.body)
-    return args
+        nth = 0
+        if len(lines) == 1 and lines[0][1] == 1:
+            nth = skus.setdefault(lines[0][0], len(skus) + 1)
+        shapes.append(_REPEATABLE if claim.repeatable else _NEW)
+        shapes.append(nth if nth <= _MOST_NAMED else 0)
+        args += (claim.token, claim.customer, claim.body)
+    return [now_ms, RECLAIM_LIMIT, bytes(shapes), len(skus), *skus, *args]
 
 
 def decode(claims: Sequence[Claim], reply: Sequence[Any]) -> Batch:
@@ -115,6 +119,8 @@ def decode(claims: Sequence[Claim], reply: Sequence[Any]) -> Batch:
                 claim.token, State.HELD, False, now, held_until, result, claim.customer, claim.lines
             )
             decisions.append(Held(reservation, now))
+        elif result == _SOLD_OUT:
+            decisions.append(_sold_out(claim.lines[0][0], 0, now, items))
         else:
             decisions.append(Refused(Reserve(-result), now, opens_ms))
     return Batch(now, version, place, items, decisions)
@@ -128,12 +134,16 @@ def _detailed(claim: Claim, result: Sequence[Any], now: int, items: dict[str, Av
         return Refused(Reserve.LIMIT_REACHED, now, sku=result[2].decode(), entries=unpack_entries(result[1]))
     sku = result[1].decode()
     if code == _SOLD_OUT:
-        item = items[sku]
-        return Refused(
-            Reserve.SOLD_OUT,
-            now,
-            sku=sku,
-            held_by_others=max(0, item.held - result[2]),
-            next_release_ms=item.next_release_ms,
-        )
+        return _sold_out(sku, result[2], now, items)
     return Refused(Reserve(-code), now, sku=sku)
+
+
+def _sold_out(sku: str, own: int, now: int, items: dict[str, Availability]) -> Refused:
+    item = items[sku]
+    return Refused(
+        Reserve.SOLD_OUT,
+        now,
+        sku=sku,
+        held_by_others=max(0, item.held - own),
+        next_release_ms=item.next_release_ms,
+    )

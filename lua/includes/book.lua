@@ -5,7 +5,8 @@
 -- end by save(). Facts are appended to the journal at once, so their order is the order of the decisions.
 --
 -- Needs KEYS[1..6] = sale, stock, customers, reservations, holds, journal (see flashsale/keys.py).
--- Every `local function` costs each call a microsecond, so what is rarely needed is made where it is needed.
+-- A script is run anew by every call, and each `local function` in it costs that call about half a microsecond: what is
+-- rarely needed is made where it is needed.
 
 local SALE, STOCK, CUSTOMERS, RESERVATIONS, HOLDS, JOURNAL = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 
@@ -19,10 +20,13 @@ local NO_UNITS = '\0\0\0\0'
 
 local now_text = string.format('%.0f', now)
 
-local f = redis.call('HMGET', SALE, 'state', 'opens_ms', 'closes_ms', 'seq', 'place', 'opened')
-local state = f[1] -- open, paused or closed, as the brand set it; false when there is no such sale
-local opens_ms, closes_ms = tonumber(f[2] or 0), tonumber(f[3] or 0)
-local seq, place, opened = tonumber(f[4] or 0), tonumber(f[5] or 0), f[6]
+local terms = redis.call('HMGET', SALE, 'state', 'opens_ms', 'closes_ms', 'seq', 'place', 'opened', 'limit', 'hold_ms',
+  'version', 'items')
+local state = terms[1] -- open, paused or closed, as the brand set it; false when there is no such sale
+local opens_ms, closes_ms = tonumber(terms[2] or 0), tonumber(terms[3] or 0)
+local seq, place, opened = tonumber(terms[4] or 0), tonumber(terms[5] or 0), terms[6]
+local limit, hold_ms, version = tonumber(terms[7] or 0), tonumber(terms[8] or 0), tonumber(terms[9] or 0)
+local item_count = terms[10]
 local seq_before, place_before = seq, place
 local over = state == 'closed' or (closes_ms > 0 and now >= closes_ms)
 

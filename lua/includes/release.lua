@@ -1,6 +1,6 @@
 -- @include book
 --
--- releasing() makes the functions that end holds:
+-- releasing() makes the functions that end holds, and returns release_one, release_overdue, body_of, record_of, is_overdue:
 -- release(id, record, body, target, kind, data): ends a hold. Its units go back to available, the customer's limit is
 --   freed, the record keeps its place and lines under the new state, and one fact is appended. The caller takes the id out
 --   of the holds.
@@ -10,24 +10,24 @@
 -- record_of(id): the packed record, false when there is none.
 -- is_overdue(record): whether this is a hold whose time is over, swept or not.
 
-local function body_of(record)
-  return cmsgpack.unpack(string.sub(record, HEADER_BYTES + 1))
-end
-
-local function record_of(id)
-  local record = records[id]
-  if record == nil then
-    record = redis.call('HGET', RESERVATIONS, id)
-    records[id] = record
-  end
-  return record
-end
-
-local function is_overdue(record)
-  return string.byte(record) == HELD and struct.unpack('>I6', record, 9) <= now
-end
-
 local function releasing()
+  local function body_of(record)
+    return cmsgpack.unpack(string.sub(record, HEADER_BYTES + 1))
+  end
+
+  local function record_of(id)
+    local record = records[id]
+    if record == nil then
+      record = redis.call('HGET', RESERVATIONS, id)
+      records[id] = record
+    end
+    return record
+  end
+
+  local function is_overdue(record)
+    return string.byte(record) == HELD and struct.unpack('>I6', record, 9) <= now
+  end
+
   local function release(id, record, body, target, kind, data)
     for i = 2, #body, 2 do
       local item = item_of(body[i])
@@ -94,5 +94,5 @@ local function releasing()
     return n
   end
 
-  return release_one, release_overdue
+  return release_one, release_overdue, body_of, record_of, is_overdue
 end
