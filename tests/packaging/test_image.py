@@ -99,16 +99,19 @@ def run(image: Path, *command: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_wheel_holds_the_package_and_the_scripts(image: Path) -> None:
+def test_the_wheel_holds_the_package_the_scripts_and_the_examples(image: Path) -> None:
     (path,) = (image / "dist").iterdir()
     with zipfile.ZipFile(path) as wheel:
         names = set(wheel.namelist())
         (about,) = [name for name in names if name.endswith(".dist-info/METADATA")]
         metadata = Parser().parsestr(wheel.read(about).decode())
-        scripts = {name: wheel.read(name).decode() for name in names if name.startswith("flashsale/lua/")}
+        texts = {name: wheel.read(name).decode() for name in names if name.startswith("flashsale/")}
     ours = {path for path in files() if path.parts[0] == "flashsale"}
     assert {path.as_posix() for path in ours} <= names
-    assert scripts == {f"flashsale/{p.as_posix()}": text_of(p) for p in files() if p.parts[0] == "lua"}
+    for folder in ("lua", "examples"):
+        inside = {name: text for name, text in texts.items() if name.startswith(f"flashsale/{folder}/")}
+        assert inside
+        assert inside == {f"flashsale/{p.as_posix()}": text_of(p) for p in files() if p.parts[0] == folder}
     assert {name.split("/")[0].split("-")[0] for name in names} == {"flashsale"}
     assert (metadata["Name"], metadata["Version"]) == ("flashsale", flashsale.__version__)
     assert metadata["License-Expression"] == "MIT"
