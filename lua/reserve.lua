@@ -229,9 +229,7 @@ for i = 1, count do
       place = place + 1
       results[i] = place
       local record = header .. struct.pack('>I6', place) .. body
-      if repeatable == 114 then
-        records[id] = record
-      end
+      records[id] = record -- not written yet: a later claim of this customer, or of this key, finds it here
       entries = (entries or '') .. id .. packed_units
       customers[customer] = entries
       local n = #record_writes
