@@ -22,6 +22,10 @@ from flashsale.settings import Settings
 from flashsale.store.client import Store, describe
 from flashsale.store.sales import SaleStore
 
+# Without a pattern of its own a part of a path takes no braces, which a sku may well have.
+_SALE = "/v1/sales/{sale:[^/]+}"
+_RESERVATION = "/v1/reservations/{reservation:[^/]+}"
+
 log = structlog.get_logger(__name__)
 
 
@@ -44,23 +48,23 @@ def build_app(settings: Settings) -> web.Application:
 def _add_routes(app: web.Application) -> None:
     router = app.router
     # The busiest route comes first: aiohttp tries those with the same first segments in order.
-    router.add_post("/v1/sales/{sale}/reservations", reservations.reserve)
-    router.add_get("/v1/sales/{sale}", sales.read)
-    router.add_put("/v1/sales/{sale}", sales.put)
+    router.add_post(f"{_SALE}/reservations", reservations.reserve)
+    router.add_get(_SALE, sales.read)
+    router.add_put(_SALE, sales.put)
     router.add_get("/v1/sales", sales.list_all)
-    router.add_get("/v1/sales/{sale}/reservations/mine", reservations.mine)
-    router.add_get("/v1/sales/{sale}/live", live.watch)
+    router.add_get(f"{_SALE}/reservations/mine", reservations.mine)
+    router.add_get(f"{_SALE}/live", live.watch)
     for verb in ("pause", "resume", "close"):
-        router.add_post(f"/v1/sales/{{sale}}/{verb}", sales.steer)
-    router.add_post("/v1/sales/{sale}/items/{sku}/restock", sales.restock)
-    router.add_get("/v1/sales/{sale}/stats", sales.stats)
-    router.add_get("/v1/sales/{sale}/audit", sales.audit)
-    router.add_get("/v1/reservations/{reservation}", reservations.read)
-    router.add_delete("/v1/reservations/{reservation}", reservations.cancel)
+        router.add_post(f"{_SALE}/{verb}", sales.steer)
+    router.add_post(f"{_SALE}/items/{{sku:[^/]+}}/restock", sales.restock)
+    router.add_get(f"{_SALE}/stats", sales.stats)
+    router.add_get(f"{_SALE}/audit", sales.audit)
+    router.add_get(_RESERVATION, reservations.read)
+    router.add_delete(_RESERVATION, reservations.cancel)
     router.add_post("/v1/guests", access.guest)
     router.add_post("/v1/keys", access.create_key)
     router.add_get("/v1/keys", access.list_keys)
-    router.add_delete("/v1/keys/{key}", access.revoke_key)
+    router.add_delete("/v1/keys/{key:[^/]+}", access.revoke_key)
     router.add_get("/healthz", system.healthz)
     router.add_get("/readyz", system.readyz)
     router.add_get("/metrics", system.show_metrics)

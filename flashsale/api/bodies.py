@@ -27,7 +27,11 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     Raises:
         Problem: 413 over 64 KiB, 415 another media type, 400 not JSON, 422 JSON but no object.
     """
-    body = await request.read()
+    try:
+        body = await request.read()
+    except (web.RequestPayloadError, ConnectionError):
+        # Not packed as Content-Encoding says, or cut off; in the latter case nobody reads the answer.
+        raise Problem("malformed", "The body cannot be read.") from None
     if "Content-Type" in request.headers and request.content_type != "application/json":
         raise Problem("unsupported_media_type", "The body must be application/json.")
     try:
