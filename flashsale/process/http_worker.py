@@ -31,7 +31,7 @@ POLL_SECONDS = 0.02
 LEAVE_SECONDS = 5.0  # what a worker may take to leave, over and above the time that requests in flight have
 CUT_SECONDS = 0.25  # what a handler has to end after it was cancelled, once the time to drain is over
 
-logger = structlog.get_logger(__name__)
+logger = structlog.get_logger("flashsale.process.http_worker")  # run as __main__
 
 
 def run_http_worker(
@@ -76,14 +76,14 @@ async def _serve(
         site = web.SockSite(runner, listener, backlog=BACKLOG)
         await site.start()
         on_ready()
-        logger.info("http worker ready")
+        logger.info("worker.ready")
         await signals.leave.wait()
-        logger.info("http worker draining")
+        logger.info("worker.draining")
         on_drain(runner.app)
         await _drain(runner, site, listener, drain_seconds, signals.hurry)
     finally:
         await runner.cleanup()
-    logger.info("http worker ended")
+    logger.info("worker.ended")
 
 
 async def _drain(
@@ -104,7 +104,8 @@ async def _drain(
     """
     loop = asyncio.get_running_loop()
     await _pause(ACCEPT_GRACE_SECONDS, hurry)
-    refuse_connections(listener)
+    if refuse_connections(listener):
+        logger.info("worker.lets_nobody_in")
     await _pause(HANDSHAKE_GRACE_SECONDS, hurry)
     deadline = loop.time() + QUEUE_SECONDS
     while select.select([listener], [], [], 0)[0] and loop.time() < deadline and not hurry.is_set():
@@ -117,9 +118,7 @@ async def _drain(
     while server.connections and not hurry.is_set():
         drained_for = loop.time() - started
         if drained_for > drain_seconds:
-            logger.warning(
-                "requests cut off at the end of the time to drain", connections=len(server.connections)
-            )
+            logger.warning("worker.cuts_off", connections=len(server.connections))
             break
         close_idle(server, drained_for)
         await _pause(POLL_SECONDS, hurry)

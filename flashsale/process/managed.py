@@ -76,7 +76,7 @@ class ManagedChild:
                 os.close(write_end)
         self._started = time.monotonic()
         self._start_at = None
-        logger.info("child started", child=self.name, child_pid=self._process.pid)
+        logger.info("child.started", child=self.name, child_pid=self._process.pid)
 
     def read_ready(self) -> None:
         """Take note of what came through `ready_fd`: that the child is ready, or that it is no more."""
@@ -99,7 +99,7 @@ class ManagedChild:
         self._start_at = time.monotonic() + restart_delay(self.quick_deaths)
         self._process, self.ready = None, False
         (logger.info if asked_to else logger.warning)(
-            "child ended",
+            "child.ended",
             child=self.name,
             child_pid=pid,
             exit_code=code if code >= 0 else None,
@@ -117,7 +117,7 @@ class ManagedChild:
         except OSError:
             self.quick_deaths += 1
             self._start_at = time.monotonic() + restart_delay(self.quick_deaths)
-            logger.exception("child could not be started", child=self.name)
+            logger.exception("child.cannot_start", child=self.name)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if a process is there."""

@@ -111,10 +111,10 @@ class Supervisor:
                 continue
             if all(worker.ready for worker in self._workers):
                 self._announced = True
-                logger.info("serving", url=url, workers=len(self._workers))
+                logger.info("server.ready", url=url, workers=len(self._workers))
                 self._announce(url)
             elif any(worker.quick_deaths >= HOPELESS_DEATHS for worker in self._workers):
-                logger.critical("giving up: the http workers end before they are ready")
+                logger.critical("server.gives_up", reason="the http workers end before they are ready")
                 return 1
         return 0
 
@@ -123,7 +123,7 @@ class Supervisor:
 
     def _stop_children(self, listeners: Sequence[socket.socket]) -> None:
         """HTTP first, with time for what is in flight, then the work that nobody waits for."""
-        logger.info("stopping")
+        logger.info("server.stopping")
         # Ours are copies: each worker keeps its socket open until it has taken what waits there.
         for listener in listeners:
             listener.close()
@@ -148,7 +148,7 @@ class Supervisor:
             if time.monotonic() > deadline:
                 for child in children:
                     if child.pid is not None:
-                        logger.warning("child did not leave in time and is killed", child=child.name)
+                        logger.warning("child.killed", reason="it did not leave in time", child=child.name)
                         child.send(signal.SIGKILL)
             self._wait(TICK_SECONDS)
 
@@ -167,7 +167,7 @@ class Supervisor:
         with suppress(StartInterruptedError):
             valkey.start(should_stop=lambda: self._stops > 0)
             stack.callback(valkey.stop)
-            logger.info("embedded valkey ready", valkey_pid=valkey.pid, port=valkey.port)
+            logger.info("valkey.ready", valkey_pid=valkey.pid, port=valkey.port)
         return valkey
 
     def _wait(self, seconds: float) -> None:

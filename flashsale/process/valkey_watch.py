@@ -30,12 +30,12 @@ class ValkeyWatch:
             lived = time.monotonic() - self._started
             self._quick_deaths = self._quick_deaths + 1 if lived < STEADY_SECONDS else 1
             self._start_at = time.monotonic() + restart_delay(self._quick_deaths)
-            logger.error("embedded valkey ended and is started again", **self._valkey.exit_report())
+            logger.error("valkey.ended", **self._valkey.exit_report())
         if self._start_at is not None and time.monotonic() >= self._start_at:
             self._start()
         if not self._answering and self._start_at is None and self._valkey.health() is Health.READY:
             self._answering = True
-            logger.info("embedded valkey is back", valkey_pid=self._valkey.pid, port=self._valkey.port)
+            logger.info("valkey.back", valkey_pid=self._valkey.pid, port=self._valkey.port)
 
     def _start(self) -> None:
         self._answering = False
@@ -46,4 +46,4 @@ class ValkeyWatch:
         except (OSError, EmbeddedError):
             self._quick_deaths += 1
             self._start_at = time.monotonic() + restart_delay(self._quick_deaths)
-            logger.exception("embedded valkey could not be started again")
+            logger.exception("valkey.cannot_start")

@@ -18,7 +18,7 @@ from flashsale.settings import Settings, load_settings
 
 LEAVE_SECONDS = 2.0
 
-logger = structlog.get_logger(__name__)
+logger = structlog.get_logger("flashsale.process.work_main")  # run as __main__
 
 
 def run_work(settings: Settings, parent: ParentWatch | None = None) -> None:
@@ -35,7 +35,7 @@ async def _work(settings: Settings, parent: ParentWatch | None) -> None:
         parent.on_death(signals.leave_soon, LEAVE_SECONDS + 1)
     work = asyncio.create_task(run_workers(settings, signals.leave))
     leave = asyncio.create_task(signals.leave.wait())
-    logger.info("background work ready")
+    logger.info("work.ready")
     await asyncio.wait({work, leave}, return_when=asyncio.FIRST_COMPLETED)
     leave.cancel()
     # A batch that is on its way to Redis is finished; whatever takes longer than that is cut short.
@@ -45,7 +45,7 @@ async def _work(settings: Settings, parent: ParentWatch | None) -> None:
     await asyncio.gather(*unfinished, return_exceptions=True)
     if not unfinished:
         work.result()
-    logger.info("background work ended")
+    logger.info("work.ended")
 
 
 def main(arguments: list[str]) -> None:

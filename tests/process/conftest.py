@@ -25,7 +25,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def valkey(data_dir: Path, server_binary: Path | None) -> Iterator[EmbeddedValkey]:
+def embedded(data_dir: Path, server_binary: Path | None) -> Iterator[EmbeddedValkey]:
     """A running embedded server."""
     with EmbeddedValkey(data_dir, binary=server_binary) as server:
         yield server

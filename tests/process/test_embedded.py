@@ -58,29 +58,29 @@ def last_file(data_dir: Path) -> Path:
     return next((data_dir / "appendonlydir").glob("*.incr.aof"))
 
 
-def test_it_is_a_real_server_with_the_promised_settings(valkey: EmbeddedValkey) -> None:
-    with redis.Redis.from_url(valkey.url) as client:
+def test_it_is_a_real_server_with_the_promised_settings(embedded: EmbeddedValkey) -> None:
+    with redis.Redis.from_url(embedded.url) as client:
         assert client.config_get("appendfsync") == {"appendfsync": "always"}
         assert client.config_get("appendonly") == {"appendonly": "yes"}
         assert client.config_get("save") == {"save": ""}
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-        assert client.info("server")["process_id"] == valkey.pid
-    assert valkey.is_running()
-    assert valkey.health() is Health.READY
+        assert client.info("server")["process_id"] == embedded.pid
+    assert embedded.is_running()
+    assert embedded.health() is Health.READY
 
 
-def test_nobody_else_can_read_anything_of_it(valkey: EmbeddedValkey, data_dir: Path) -> None:
+def test_nobody_else_can_read_anything_of_it(embedded: EmbeddedValkey, data_dir: Path) -> None:
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [data_dir, *data_dir.rglob("*")]}
     assert len(modes) >= 6
     assert not [path for path, mode in modes.items() if mode & 0o077]
     addresses = {
-        item.laddr for item in psutil.Process(valkey.pid).net_connections() if item.status == "LISTEN"
+        item.laddr for item in psutil.Process(embedded.pid).net_connections() if item.status == "LISTEN"
     }
-    assert addresses == {("127.0.0.1", valkey.port)}
-    with redis.Redis(port=valkey.port) as stranger, pytest.raises(redis.AuthenticationError):
+    assert addresses == {("127.0.0.1", embedded.port)}
+    with redis.Redis(port=embedded.port) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
     password = json.loads((data_dir / "valkey.json").read_text())["password"]
-    assert password in valkey.url
+    assert password in embedded.url
     for process in psutil.Process().children(recursive=True):
         assert password not in str(process.cmdline())
     assert password not in (data_dir / "valkey.log").read_text()
@@ -95,61 +95,63 @@ def test_a_restart_finds_everything_again(data_dir: Path, server_binary: Path | 
     assert find_running(data_dir) is None
 
 
-def test_after_kill_9_it_comes_back_where_it_was(valkey: EmbeddedValkey) -> None:
-    url, pid = valkey.url, valkey.pid
+def test_after_kill_9_it_comes_back_where_it_was(embedded: EmbeddedValkey) -> None:
+    url, pid = embedded.url, embedded.pid
     set_value(url, "kept")
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not valkey.is_running(), "it has ended")
-    assert valkey.exit_report()["exit_code"] == -signal.SIGKILL
-    assert valkey.health() is Health.SILENT
-    assert valkey.restart() == url
-    assert valkey.pid != pid
+    eventually(lambda: not embedded.is_running(), "it has ended")
+    assert embedded.exit_report()["exit_code"] == -signal.SIGKILL
+    assert embedded.health() is Health.SILENT
+    assert embedded.restart() == url
+    assert embedded.pid != pid
     assert get_value(url) == b"kept"
 
 
-def test_its_port_is_its_own_while_it_is_away(valkey: EmbeddedValkey) -> None:
-    os.kill(valkey.pid, signal.SIGKILL)
-    eventually(lambda: not valkey.is_running(), "it has ended")
+def test_its_port_is_its_own_while_it_is_away(embedded: EmbeddedValkey) -> None:
+    os.kill(embedded.pid, signal.SIGKILL)
+    eventually(lambda: not embedded.is_running(), "it has ended")
     # A client that tries to reconnect may be given any free port for its own end, and so connect to itself.
     for _ in range(2000):
-        assert probe(valkey.port, "no-password") is Health.SILENT
-    with EmbeddedValkey(valkey._data_dir.path.with_name("another"), binary=valkey._binary) as another:
-        assert another.port != valkey.port
-    valkey.restart()
-    assert valkey.health() is Health.READY
+        assert probe(embedded.port, "no-password") is Health.SILENT
+    with EmbeddedValkey(embedded._data_dir.path.with_name("another"), binary=embedded._binary) as another:
+        assert another.port != embedded.port
+    embedded.restart()
+    assert embedded.health() is Health.READY
 
 
 def test_two_servers_run_side_by_side(
-    valkey: EmbeddedValkey, tmp_path: Path, server_binary: Path | None
+    embedded: EmbeddedValkey, tmp_path: Path, server_binary: Path | None
 ) -> None:
     with EmbeddedValkey(tmp_path / "second", binary=server_binary) as second:
         set_value(second.url, "second")
-        assert get_value(valkey.url) is None
+        assert get_value(embedded.url) is None
 
 
-def test_a_second_start_is_refused_and_names_the_holder(valkey: EmbeddedValkey, data_dir: Path) -> None:
+def test_a_second_start_is_refused_and_names_the_holder(embedded: EmbeddedValkey, data_dir: Path) -> None:
     with pytest.raises(DataDirInUseError, match="is in use by process") as refused:
         EmbeddedValkey(data_dir).start()
-    assert refused.value.pids == [os.getpid(), valkey.pid]
+    assert refused.value.pids == [os.getpid(), embedded.pid]
     assert str(data_dir) in str(refused.value)
-    assert get_value(valkey.url) is None
+    assert get_value(embedded.url) is None
 
 
-def test_it_is_refused_too_while_only_the_server_itself_lives(valkey: EmbeddedValkey, data_dir: Path) -> None:
+def test_it_is_refused_too_while_only_the_server_itself_lives(
+    embedded: EmbeddedValkey, data_dir: Path
+) -> None:
     # As when whoever started it is gone and the server, for whatever reason, is not.
-    valkey._data_dir.release()
+    embedded._data_dir.release()
     (data_dir / "lock").write_text("")
     with pytest.raises(DataDirInUseError) as refused:
         EmbeddedValkey(data_dir).start()
-    assert refused.value.pids == [valkey.pid]
+    assert refused.value.pids == [embedded.pid]
 
 
-def test_a_running_server_is_found(valkey: EmbeddedValkey, data_dir: Path, tmp_path: Path) -> None:
-    assert find_running(data_dir) == valkey.url
+def test_a_running_server_is_found(embedded: EmbeddedValkey, data_dir: Path, tmp_path: Path) -> None:
+    assert find_running(data_dir) == embedded.url
     assert find_running(tmp_path) is None
     assert find_running(tmp_path / "nowhere") is None
-    os.kill(valkey.pid, signal.SIGKILL)
-    eventually(lambda: not valkey.is_running(), "it has ended")
+    os.kill(embedded.pid, signal.SIGKILL)
+    eventually(lambda: not embedded.is_running(), "it has ended")
     assert find_running(data_dir) is None
 
 
@@ -291,9 +293,9 @@ def test_a_start_can_be_given_up(data_dir: Path, server_binary: Path | None) -> 
 
 
 def test_a_port_that_is_lost_is_replaced_by_another(
-    data_dir: Path, server_binary: Path | None, valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+    data_dir: Path, server_binary: Path | None, embedded: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = iter([valkey.port, valkey.port])
+    taken = iter([embedded.port, embedded.port])
 
     class Contested:
         """What happens where a port cannot be reserved: somebody else was faster, twice."""
@@ -307,7 +309,7 @@ def test_a_port_that_is_lost_is_replaced_by_another(
 
     monkeypatch.setattr("flashsale.process.embedded.ReservedPort", Contested)
     with EmbeddedValkey(data_dir.with_name("contested"), binary=server_binary) as server:
-        assert server.port != valkey.port
+        assert server.port != embedded.port
         assert get_value(server.url) is None
 
 

@@ -46,7 +46,7 @@ class Worker:
     def ask_to_leave(self) -> None:
         """Ask it to leave, and wait until it has begun to."""
         self.program.send(signal.SIGTERM)
-        eventually(lambda: "draining" in self.program.err(), "the worker drains")
+        eventually(lambda: "worker.draining" in self.program.err(), "the worker drains")
 
     def lose_parent(self) -> None:
         """Close the pipe as the death of its parent would. May be called more than once."""
@@ -119,7 +119,7 @@ def test_nobody_is_cut_off_while_a_crowd_hammers(
     tally = Tally(enough=500)
 
     async def scenario() -> None:
-        crowd = asyncio.create_task(hammer(worker.port, 100, tally))
+        crowd = asyncio.create_task(hammer(worker.port, 100, tally, post(b"hello", "/echo?ms=3")))
         await tally.reached.wait()
         listener.close()  # as the supervisor does: from now on the socket is the worker's alone
         worker.program.send(signal.SIGTERM)
@@ -175,6 +175,17 @@ def test_whoever_waits_in_the_queue_is_answered(
     assert worker.program.wait() == 0
 
 
+def test_before_it_closes_the_socket_nobody_new_gets_into_its_queue(worker: Worker) -> None:
+    # Otherwise whoever comes between its last look into the queue and the close is let in, and then cut off.
+    worker.program.send(signal.SIGTERM)
+    eventually(lambda: "worker.lets_nobody_in" in worker.program.err(), "it lets nobody in")
+    psutil.Process(worker.program.pid).suspend()
+    with pytest.raises(OSError, match=r"timed out|refused"):
+        socket.create_connection(("127.0.0.1", worker.port), timeout=0.5)
+    psutil.Process(worker.program.pid).resume()
+    assert worker.program.wait() == 0
+
+
 def test_the_time_to_drain_is_bounded(start: Start, connect: Connect) -> None:
     worker = start(0.2)
     connection = connect()
@@ -183,7 +194,7 @@ def test_the_time_to_drain_is_bounded(start: Start, connect: Connect) -> None:
     assert worker.program.wait() == 0
     with pytest.raises(CutOffError):
         connection.answer()
-    assert "cut off" in worker.program.err()
+    assert "worker.cuts_off" in worker.program.err()
 
 
 def test_a_second_signal_ends_it_at_once(start: Start, connect: Connect) -> None:

@@ -1,0 +1,56 @@
+"""The command line of the server: help that names every variable, and starts fast because it imports little."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from flashsale import __version__
+from flashsale.cli.main import SUBCOMMANDS, cli
+from flashsale.settings import SECRET_FIELDS, Settings, env_name, option_name
+from tests.process.programs import clean_env
+
+CLIENT_SETTINGS = {"url", "api_key"}
+
+
+@pytest.mark.parametrize("subcommand", sorted(SUBCOMMANDS))
+def test_every_subcommand_has_help(subcommand: str) -> None:
+    done = CliRunner().invoke(cli, [subcommand, "--help"])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"Usage: cli {subcommand} ")
+
+
+def test_the_help_lists_every_subcommand() -> None:
+    output = CliRunner().invoke(cli, ["--help"]).output
+    listed = re.findall(r"^  ([a-z]+)  ", output.split("Commands:")[1], re.MULTILINE)
+    assert listed == list(SUBCOMMANDS)
+    assert CliRunner().invoke(cli, ["no-such-command"]).exit_code == 2
+    assert CliRunner().invoke(cli, ["--version"]).output == f"flashsale, version {__version__}\n"
+
+
+def test_every_setting_of_the_server_is_an_option_that_names_its_variable() -> None:
+    output = " ".join(CliRunner().invoke(cli, ["serve", "--help"]).output.split())
+    for field in set(Settings.model_fields) - CLIENT_SETTINGS - SECRET_FIELDS:
+        assert f"{option_name(field)} " in output
+        assert re.search(rf"\[env var: {env_name(field)}[;\]]", output), field
+    for field in SECRET_FIELDS:
+        assert f"--{field.replace('_', '-')} " not in output
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_help_imports_no_server(arguments: list[str]) -> None:
+    program = (
+        "import sys\nfrom flashsale.cli.main import cli\ntry:\n    cli()\nfinally:\n    print(*sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env=clean_env(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = set(done.stdout.splitlines()[-1].split())
+    assert "flashsale.cli.main" in modules
+    assert not modules & {"aiohttp", "redis", "pydantic", "uvloop", "structlog", "prometheus_client"}
