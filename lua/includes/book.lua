@@ -52,10 +52,12 @@ local function item_of(sku)
   return item
 end
 
--- The opening is a fact of its own, before the first hold; it carries the definition, which is frozen from here on.
+-- The opening is a fact of its own, before the first hold; it carries the definition, which is frozen from here on. It is
+-- complete at once, as a script that then finds nothing to do returns without save().
 if state and not opened and now >= opens_ms then
-  redis.call('HSET', SALE, 'opened', '1')
   fact('sale.opened', redis.call('HGET', SALE, 'definition'))
+  redis.call('HSET', SALE, 'opened', '1', 'seq', string.format('%.0f', seq))
+  seq_before = seq
 end
 
 -- Writes what changed. Nothing after this call may fail.
