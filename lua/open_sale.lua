@@ -54,9 +54,10 @@ for i = 8, 7 + 3 * count, 3 do
     'limit:' .. sku, limit }) do
     fields[n + j] = value
   end
-  local added = tonumber(stock) - (had[sku] or 0)
+  local before = had[sku]
+  local added = tonumber(stock) - (before or 0)
   had[sku] = nil
-  if added ~= 0 or outcome == CREATED then
+  if added ~= 0 or not before then -- an item is known by its first fact, even if it begins with nothing
     fact('item.restocked', cmsgpack.pack({ sku, added, 'defined' }))
   end
 end
