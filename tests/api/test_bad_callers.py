@@ -1,0 +1,302 @@
+"""Who may not do what: tokens, API keys, other people's reservations."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.support_http.client import (
+    ROOT_KEY,
+    SECRET,
+    Shop,
+    claims,
+    definition,
+    label,
+    lines,
+    new_sale_id,
+    token,
+    untouched,
+)
+from tests.support_http.server import Server
+
+
+def compact(header: dict[str, Any], payload: dict[str, Any], secret: str) -> str:
+    """A token made by hand, signed with HMAC-SHA256 whatever its header says."""
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, payload)]
+    signature = hmac.digest(secret.encode(), b".".join(parts), hashlib.sha256)
+    return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+def forged(good: str) -> str:
+    """The token with another customer in it, and the signature as it was."""
+    header, _, signature = good.split(".")
+    payload = base64.urlsafe_b64encode(json.dumps(claims("somebody-else")).encode()).rstrip(b"=").decode()
+    return f"{header}.{payload}.{signature}"
+
+
+GOOD = token("c-1")
+BAD_TOKENS = {
+    "empty": " ",
+    "no token": "Bearer",
+    "garbage": "garbage",
+    "two parts": ".".join(GOOD.split(".")[:2]),
+    "signature cut off": GOOD.rpartition(".")[0] + ".",
+    "signature changed": GOOD[:-2] + ("AA" if GOOD[-2:] != "AA" else "BB"),
+    "forged": forged(GOOD),
+    "expired": token("c-1", exp=int(time.time()) - 1),
+    "expired long ago": token("c-1", exp=0),
+    "without exp": token("c-1", exp=None),
+    "exp as text": token("c-1", exp="tomorrow"),
+    "not yet": token("c-1", nbf=int(time.time()) + 600),
+    "issued in the future": token("c-1", iat=int(time.time()) + 600),
+    "wrong audience": token("c-1", aud="another-shop"),
+    "without audience": token("c-1", aud=None),
+    "audience beside": token("c-1", aud="flashsale-2"),
+    "without sub": jwt.encode({**claims(), "sub": None}, SECRET, algorithm="HS256"),
+    "no sub": token("c-1", sub=None),
+    "empty sub": token(""),
+    "number as sub": compact({"alg": "HS256", "typ": "JWT"}, claims(7), SECRET),
+    "list as sub": compact({"alg": "HS256", "typ": "JWT"}, claims(["c-1"]), SECRET),
+    "sub of 257 bytes": token("x" * 257),
+    "sub of 10 KB": token("x" * 10_240),
+    "alg none": jwt.encode(claims(), None, algorithm="none"),
+    "alg None signed": compact({"alg": "none"}, claims(), SECRET),
+    "alg nOnE": compact({"alg": "nOnE"}, claims(), ""),
+    "no alg": compact({"typ": "JWT"}, claims(), SECRET),
+    "alg a list": compact({"alg": ["HS256"]}, claims(), SECRET),
+    "another key": jwt.encode(claims(), SECRET[:-1] + "x", algorithm="HS256"),
+    "HS384": jwt.encode(claims(), SECRET + SECRET, algorithm="HS384"),
+    "HS512": jwt.encode(claims(), SECRET + SECRET, algorithm="HS512"),
+    "RS256": jwt.encode(claims(), rsa.generate_private_key(65537, 2048), algorithm="RS256"),
+    "ES256": jwt.encode(claims(), ec.generate_private_key(ec.SECP256R1()), algorithm="ES256"),
+    "EdDSA": jwt.encode(claims(), Ed25519PrivateKey.generate(), algorithm="EdDSA"),
+    "critical header": jwt.encode(claims(), SECRET, algorithm="HS256", headers={"crit": ["x"], "x": 1}),
+    "key in header": jwt.encode(claims(), "k" * 32, algorithm="HS256", headers={"jwk": {"kty": "oct", "k": "a2s"}}),
+    "root key": ROOT_KEY,
+    "unknown api key": "fsk_0123456789ab_" + "A" * 43,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD_TOKENS.values(), ids=BAD_TOKENS.keys())
+async def test_tokens_that_are_refused(shop: Shop, sale: str, bad: str) -> None:
+    async with untouched(shop, sale):
+        answer = await shop.reserve(sale, "c-1", bearer=bad)
+        problem = answer.refused(401, "unauthenticated")
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        assert SECRET not in problem["detail"]
+        path = f"/v1/sales/{sale}/reservations/mine"
+        (await shop.ask("GET", path, bearer=bad)).refused(401, "unauthenticated")
+
+
+async def test_no_token_at_all(shop: Shop, sale: str) -> None:
+    held = (await shop.reserve(sale, "c-1")).must(201)["id"]
+    basic = "Basic " + base64.b64encode(b"c-1:" + SECRET.encode()).decode()
+    async with untouched(shop, sale):
+        for headers in (
+            {},
+            {"Authorization": basic},
+            {"Authorization": f"Token {GOOD}"},
+            {"Authorization": GOOD},
+        ):
+            for method, path in (
+                ("POST", f"/v1/sales/{sale}/reservations"),
+                ("GET", f"/v1/sales/{sale}/reservations/mine"),
+                ("GET", f"/v1/reservations/{held}"),
+                ("DELETE", f"/v1/reservations/{held}"),
+                ("PUT", f"/v1/sales/{sale}"),
+                ("POST", f"/v1/sales/{sale}/close"),
+                ("POST", f"/v1/sales/{sale}/items/giulia/restock"),
+                ("GET", f"/v1/sales/{sale}/stats"),
+                ("GET", f"/v1/sales/{sale}/audit"),
+                ("POST", "/v1/keys"),
+                ("GET", "/v1/keys"),
+                ("DELETE", "/v1/keys/0123456789ab"),
+            ):
+                body: Any = {
+                    "reservations": lines(),
+                    "restock": {"units": 1},
+                    "keys": {"name": "x", "scopes": ["sales"]},
+                    sale: definition(),
+                }.get(path.rpartition("/")[2])
+                answer = await shop.ask(method, path, headers=headers, json=body)
+                answer.refused(401, "unauthenticated")
+
+
+async def test_the_scheme_may_be_written_in_any_case(shop: Shop, sale: str) -> None:
+    path = f"/v1/sales/{sale}/reservations/mine"
+    for scheme in ("bearer", "BEARER", "Bearer"):
+        (await shop.ask("GET", path, headers={"Authorization": f"{scheme} {GOOD}"})).must(200)
+
+
+@pytest.fixture
+async def eddsa(
+    valkey: str, servers: list[Server], tmp_path: Path
+) -> AsyncIterator[tuple[Shop, Ed25519PrivateKey]]:
+    """A shop that knows the brand's public key, and no shared secret; and the private key."""
+    key = Ed25519PrivateKey.generate()
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "key.pem").write_bytes(pem)
+    env = {"FLASHSALE_SHOPPER_PUBLIC_KEY": str(tmp_path / "key.pem"), "FLASHSALE_SHOPPER_SECRET": ""}
+    servers.append(Server(tmp_path, ["--redis-url", valkey], env=env))
+    async with Shop(servers[0].url) as shop:
+        yield shop, key
+
+
+async def test_tokens_of_a_key_pair(eddsa: tuple[Shop, Ed25519PrivateKey]) -> None:
+    shop, key = eddsa
+    sale = new_sale_id()
+    (await shop.define(sale)).must(201)
+    good = jwt.encode(claims("c-1"), key, algorithm="EdDSA")
+    assert (await shop.reserve(sale, "c-1", bearer=good)).must(201)["customer"] == "c-1"
+    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    header = {"alg": "HS256", "typ": "JWT"}
+    async with untouched(shop, sale):
+        for bad in (
+            jwt.encode(claims("c-2"), Ed25519PrivateKey.generate(), algorithm="EdDSA"),
+            jwt.encode(claims("c-2"), SECRET, algorithm="HS256"),
+            jwt.encode(claims("c-2"), None, algorithm="none"),
+            # The public key is no secret; whoever takes it for the shared one must not get in.
+            compact(header, claims("c-2"), pem),
+            compact(header, claims("c-2"), pem.strip()),
+            compact(header, claims("c-2"), raw.decode("latin-1")),
+            compact(header, claims("c-2"), ""),
+            compact({"alg": "EdDSA", "typ": "JWT"}, claims("c-2"), pem),
+        ):
+            (await shop.reserve(sale, "c-2", bearer=bad)).refused(401, "unauthenticated")
+
+
+async def test_nobody_sees_or_ends_what_is_another_customers(shop: Shop, sale: str) -> None:
+    held = (await shop.reserve(sale, "c-1")).must(201)["id"]
+    async with untouched(shop, sale):
+        for other in ("c-2", "C-1", "c-1 ", "c-1\0"):
+            (await shop.read(held, other)).refused(403, "forbidden")
+            (await shop.cancel(held, other)).refused(403, "forbidden")
+            assert await shop.mine(sale, other) == []
+    assert (await shop.read(held, "c-1")).must(200)["status"] == "held"
+
+
+async def mint(shop: Shop, *scopes: str) -> tuple[str, str]:
+    """Id and secret of a new API key."""
+    made = (await shop.ask("POST", "/v1/keys", bearer=ROOT_KEY, json={"name": "k", "scopes": scopes})).must(
+        201
+    )
+    return made["id"], made["key"]
+
+
+async def test_keys_do_what_their_scopes_say(shop: Shop, sale: str) -> None:
+    held = (await shop.reserve(sale, "c-1")).must(201)["id"]
+    _, orders = await mint(shop, "orders")
+    _, support = await mint(shop, "support")
+    _, sales = await mint(shop, "sales")
+    async with untouched(shop, sale):
+        for key in (orders, support):
+            for method, path, body in (
+                ("PUT", f"/v1/sales/{sale}", definition()),
+                ("POST", f"/v1/sales/{sale}/pause", None),
+                ("POST", f"/v1/sales/{sale}/items/giulia/restock", {"units": 1}),
+                ("GET", f"/v1/sales/{sale}/stats", None),
+                ("GET", f"/v1/sales/{sale}/audit", None),
+            ):
+                (await shop.ask(method, path, bearer=key, json=body)).refused(403, "forbidden")
+        for key in (orders, sales):
+            for method in ("GET", "DELETE"):
+                (await shop.ask(method, f"/v1/reservations/{held}", bearer=key)).refused(403, "forbidden")
+        for key in (orders, support, sales):  # no key is a shopper
+            (await shop.reserve(sale, "c-1", bearer=key)).refused(401, "unauthenticated")
+        # and no shopper has a key
+        (await shop.steer(sale, "close", bearer=token("c-1"))).refused(401, "unauthenticated")
+        (await shop.ask("GET", "/v1/keys", bearer=token("root"))).refused(401, "unauthenticated")
+    (await shop.steer(sale, "pause", bearer=sales)).must(200)
+    assert (await shop.ask("GET", f"/v1/reservations/{held}", bearer=support)).must(200)["customer"] == "c-1"
+    cancelled = await shop.ask("DELETE", f"/v1/reservations/{held}", bearer=support)
+    assert cancelled.must(200)["status"] == "cancelled"
+
+
+async def test_only_the_root_key_manages_keys(shop: Shop, valkey: str) -> None:
+    key_id, secret = await mint(shop, "sales", "orders", "support")
+    body = {"name": "more", "scopes": ["sales"]}
+    (await shop.ask("POST", "/v1/keys", bearer=secret, json=body)).refused(403, "forbidden")
+    (await shop.ask("GET", "/v1/keys", bearer=secret)).refused(403, "forbidden")
+    (await shop.ask("DELETE", f"/v1/keys/{key_id}", bearer=secret)).refused(403, "forbidden")
+    (known,) = (await shop.ask("GET", "/v1/keys", bearer=ROOT_KEY)).must(200)["keys"]
+    assert known["id"] == key_id
+
+
+async def test_the_life_of_a_key(shop: Shop, sale: str) -> None:
+    answer = await shop.ask(
+        "POST", "/v1/keys", bearer=ROOT_KEY, json={"name": "ü 🚗", "scopes": ["support", "sales"]}
+    )
+    made = answer.must(201)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert set(made) == {"id", "name", "scopes", "key", "created_at"}
+    secret = made.pop("key")
+    listed = await shop.ask("GET", "/v1/keys", bearer=ROOT_KEY)
+    assert listed.must(200)["keys"] == [made]
+    assert secret.encode() not in listed.body
+    (await shop.steer(sale, "pause", bearer=secret)).must(200)
+    path = f"/v1/keys/{made['id']}"
+    assert (await shop.ask("DELETE", path, bearer=ROOT_KEY)).status == 204
+    (await shop.ask("DELETE", path, bearer=ROOT_KEY)).refused(404, "not_found")
+    assert (await shop.ask("GET", "/v1/keys", bearer=ROOT_KEY)).must(200)["keys"] == []
+    async with untouched(shop, sale):
+        (await shop.steer(sale, "resume", bearer=secret)).refused(401, "unauthenticated")
+        (await shop.steer(sale, "resume", bearer=secret[:-1] + "-")).refused(401, "unauthenticated")
+        (await shop.steer(sale, "resume", bearer="fsk_" + "0" * 12 + "_" + "A" * 43)).refused(
+            401, "unauthenticated"
+        )
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, ["name", "scopes"]),
+        ({"name": "", "scopes": []}, ["name", "scopes"]),
+        ({"name": "x" * 101, "scopes": "sales"}, ["name", "scopes"]),
+        ({"name": 1, "scopes": {"sales": True}}, ["name", "scopes"]),
+        ({"name": "a\0", "scopes": ["sales"]}, ["name"]),
+        ({"name": "x", "scopes": ["root"]}, ["scopes[0]"]),
+        ({"name": "x", "scopes": ["sales", "sales", None, 7, [], {}]}, [f"scopes[{n}]" for n in range(1, 6)]),
+        ({"name": "x", "scopes": ["sales"], "key": "fsk_mine"}, ["key"]),
+    ],
+    ids=label,
+)
+async def test_keys_that_cannot_be(shop: Shop, body: Any, fields: list[str]) -> None:
+    (await shop.ask("POST", "/v1/keys", bearer=ROOT_KEY, json=body)).invalid(*fields)
+    assert (await shop.ask("GET", "/v1/keys", bearer=ROOT_KEY)).must(200)["keys"] == []
+
+
+@pytest.mark.parametrize(
+    "key_id", ["root", "%7D", "*", "%00", "x" * 10_240, "0123456789AB", "0123456789ab%0A"], ids=label
+)
+async def test_no_such_key(shop: Shop, key_id: str) -> None:
+    (await shop.ask("DELETE", f"/v1/keys/{key_id}", bearer=ROOT_KEY)).refused(404, "not_found")
+
+
+async def test_guests_are_off_unless_asked_for(shop: Shop) -> None:
+    (await shop.ask("POST", "/v1/guests")).refused(403, "forbidden")
+
+
+async def test_guests(valkey: str, servers: list[Server], tmp_path: Path) -> None:
+    servers.append(Server(tmp_path, ["--redis-url", valkey, "--guests"]))
+    async with Shop(servers[0].url) as shop:
+        sale = new_sale_id()
+        (await shop.define(sale)).must(201)
+        answers = [await shop.ask("POST", "/v1/guests") for _ in range(2)]
+        guests = [answer.must(201) for answer in answers]
+        assert guests[0]["customer"] != guests[1]["customer"]
+        assert answers[0].headers["Cache-Control"] == "no-store"
+        for guest in guests:
+            held = (await shop.reserve(sale, "", bearer=guest["token"])).must(201)
+            assert held["customer"] == guest["customer"]
+        await shop.audit(sale)
