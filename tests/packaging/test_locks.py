@@ -1,7 +1,10 @@
 """The pinned dependencies: complete, hashed, agreeing, and bound to no index."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.packaging.checkout import ROOT, text_of
+from tests.packaging.checkout import ROOT, text_of, with_suffix
 
 LOCKS = sorted(path.relative_to(ROOT) for path in (ROOT / "requirements").glob("*.txt"))
 PROJECT = tomllib.loads(text_of(Path("pyproject.toml")))
@@ -99,3 +102,28 @@ def test_the_image_can_be_built_on_arm_too() -> None:
     assert marker is not None
     assert not Marker(str(marker)).evaluate({"platform_machine": "aarch64", "sys_platform": "linux"})
     assert marker.evaluate({"platform_machine": "x86_64", "sys_platform": "linux"})
+
+
+def imported(folders: set[str]) -> set[str]:
+    """The modules of others that the Python files of these folders import, by their first name."""
+    found: set[str] = set()
+    for path in with_suffix(".py"):
+        if path.parts[0] in folders:
+            for node in ast.walk(ast.parse(text_of(path))):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name.split(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    found.add(node.module.split(".")[0])
+    return found - sys.stdlib_module_names - {"flashsale", "tests", "bench"}
+
+
+@pytest.mark.parametrize(
+    ("folders", "lock"), [({"flashsale"}, "runtime"), ({"tests", "bench", "conftest.py"}, "dev")]
+)
+def test_everything_that_is_imported_is_pinned(folders: set[str], lock: str) -> None:
+    pinned = {*pins(Path(f"requirements/{lock}.txt")), *(canonicalize_name(wanted.name) for wanted in DEMO)}
+    homes = packages_distributions()
+    modules = imported(folders)
+    assert modules
+    missing = [m for m in modules if not {canonicalize_name(home) for home in homes.get(m, [])} & pinned]
+    assert not missing, "add it to pyproject.toml and run `make lock`"
