@@ -87,11 +87,11 @@ def _draw_units(axes: Axes, result: Result) -> None:
 def _draw_record(axes: Axes, result: Result) -> None:
     names, seconds, colours = [], [], []
     if result.last_unit_held_ms is not None:
-        names.append("this run")
+        names.append(f"this run\n{result.places:,} units")
         seconds.append(max(0.001, result.last_unit_held_ms / 1000))
         colours.append(COLOURS["sale"][0])
     if result.record is not None:
-        names.insert(0, "the record")
+        names.insert(0, f"the record\n{result.record.units:,} units")
         seconds.insert(0, result.record.seconds)
         colours.insert(0, FAINT)
     axes.bar(names, seconds, color=colours, width=0.6)

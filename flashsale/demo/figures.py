@@ -65,6 +65,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     opens_at: str
     sold_out: bool
+    began_ms: float
     last_unit_held_ms: float | None
     last_sale_told_ms: float | None
     last_answer_ms: float
@@ -177,6 +178,7 @@ def result_of(
         seed=setting.seed,
         opens_at=setting.opens_at,
         sold_out=sold_out,
+        began_ms=round(done.began_ms, 2),
         last_unit_held_ms=last_held_ms,
         last_sale_told_ms=round(max(told_ms), 2) if told_ms else None,
         last_answer_ms=round(max((answer.received_ms for answer in answers), default=0.0), 2),

@@ -97,10 +97,13 @@ class Shopper(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag_field="type", tag="done"):
-    """The crowd has gone home, and every `Answer` came before. `Answer.shopper` is an index of `crowd`."""
+    """The crowd has gone home, and every `Answer` came before. `Answer.shopper` is an index of `crowd`.
+
+    `began_ms` is when it began to press, from T0.
+    """
 
     crowd: list[Shopper]
-    elapsed_ms: float
+    began_ms: float
 
 
 ToCrowd = Plan | Opening

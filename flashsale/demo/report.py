@@ -98,8 +98,9 @@ def _books(result: Result) -> Table:
         "told and kept",
         f"{result.reservations_checked:,} reservations read back, places up to {result.places:,}",
     )
+    table.add_row("crowd pressed", f"from {result.began_ms:,.1f} ms after T0")
     if result.last_sale_told_ms is not None:
-        table.add_row("last 201", f"received {result.last_sale_told_ms:,.1f} ms after T0")
+        table.add_row("last sale told", f"received {result.last_sale_told_ms:,.1f} ms after T0")
     table.add_row(
         "last answer", f"received {result.last_answer_ms:,.1f} ms after T0, {result.shoppers:,} shoppers"
     )

@@ -2,14 +2,16 @@
 
 import asyncio
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from flashsale.client import Client
-from flashsale.demo.crowd import kind_of
+from flashsale.demo.crowd import CLOCK_SAMPLES_MAX, kind_of, set_clock
 from flashsale.demo.messages import Clock, Opening, Plan, Ready, decode_from_crowd, encode
 from flashsale.demo.shoppers import gather
+from flashsale.demo.wire import Pool
 from flashsale.identity.tokens import ShopperTokens
 from tests.demo.lying_server import LyingServer, serving
 
@@ -72,6 +74,29 @@ def test_manners_and_wishes_are_shared_out() -> None:
 )
 def test_kinds_of_answers(status: int, code: str, kind: str) -> None:
     assert kind_of(status, code) == kind
+
+
+def wall_less_monotonic() -> float:
+    """How far the two clocks are apart, from the pair of readings that was interrupted the least."""
+    readings = [(time.monotonic(), time.time(), time.monotonic()) for _ in range(1000)]
+    before, wall, _ = min(readings, key=lambda reading: reading[2] - reading[0])
+    return wall - before
+
+
+async def test_t0_is_never_before_the_opening_and_hardly_after_it() -> None:
+    opens_at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=30)
+    opens_at_ms = round(opens_at.timestamp() * 1000)
+    async with serving(LyingServer()) as url, Client(url) as client:
+        await client.put_sale("s", {"opens_at": opens_at.isoformat(), "items": [{"sku": "left", "stock": 1}]})
+        here = plan(port=int(url.rpartition(":")[2]))
+        pool = Pool(here.host, here.port, 1, 30.0)
+        await pool.open()
+        t0, clock = await set_clock(here, pool, opens_at_ms)
+        pool.close()
+    late_ms = (t0 + wall_less_monotonic()) * 1000 - opens_at_ms
+    # The server's clock is this machine's; half a millisecond is for what sets the clock meanwhile.
+    assert -0.5 <= late_ms <= clock.late_ms + 0.5
+    assert clock.samples == CLOCK_SAMPLES_MAX
 
 
 async def crowd(secret: str = SECRET) -> asyncio.subprocess.Process:
