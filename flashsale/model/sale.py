@@ -1,6 +1,6 @@
 """The definition of a sale: what a brand announces, checked as a whole."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 import orjson
@@ -25,6 +25,9 @@ MAX_UNITS: Final = 1_000_000_000
 MAX_PRICE: Final = 1_000_000_000_000
 MAX_AMOUNT: Final = 2**53 - 1
 """Minor units of one reservation: the largest integer that every JSON reader keeps exact."""
+EARLIEST: Final = datetime(1971, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""Instants are positive milliseconds inside, 0 stands for none, and any of them can be written in any time zone."""
 
 PaymentMethod = Literal["card", "bank_transfer", "alipay", "paypal", "klarna"]
 
@@ -47,10 +50,16 @@ def _rfc3339(value: object) -> object:
     return value
 
 
+def _in_reach(instant: datetime) -> datetime:
+    if not EARLIEST <= instant < LATEST:
+        raise ValueError(f"must be in the years {EARLIEST.year} to {LATEST.year - 1}, in UTC")
+    return instant
+
+
 Sku = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
 Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 Limit = Annotated[int, Field(ge=1, le=MAX_UNITS)]
-Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc3339)]
+Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc3339), AfterValidator(_in_reach)]
 
 
 class _Strict(BaseModel):
