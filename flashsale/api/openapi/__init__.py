@@ -115,12 +115,15 @@ def _parameters() -> dict[str, Schema]:
 
 
 def _headers() -> dict[str, Schema]:
-    def header(description: str, schema: Schema) -> Schema:
-        return {"description": description, "required": True, "schema": schema}
+    def header(description: str, schema: Schema, *, required: bool = True) -> Schema:
+        return {"description": description, "required": required, "schema": schema}
+
+    wait = {"type": "integer", "minimum": 0}
 
     return {
         "Location": header("Path of the reservation.", {"type": "string", "format": "uri-reference"}),
-        "Retry-After": header("Seconds to wait before the next try.", {"type": "integer", "minimum": 0}),
+        "Retry-After": header("Seconds to wait before the next try.", wait),
+        "Retry-After-Sometimes": header("Seconds to wait, where it helps to.", wait, required=False),
         "WWW-Authenticate": header("The way to authenticate: Bearer.", {"type": "string"}),
         "Allow": header("The methods that are possible here.", {"type": "string"}),
     }

@@ -80,12 +80,12 @@ SALES: Final = (
         tag="Sales",
         summary="Watch a sale live",
         description=(
-            "Server-sent events: the data of each event is the public view of the sale as JSON. One comes at "
-            "once, then one for each change, at most four a second."
+            "Server-sent events: the data of each event is the public view of the sale as JSON, its id the "
+            "number of the latest fact. One comes at once, then one for each change, at most four a second."
         ),
         parameters=("Sale",),
         answers={
-            200: Answer("A stream of events.", {"type": "string"}, media_type="text/event-stream"),
+            200: Answer("A stream of events.", reference("SaleEvent"), media_type="text/event-stream"),
         },
         problems=("unknown_sale", "busy", *UNAVAILABLE),
     ),

@@ -74,7 +74,7 @@ AUDIT: Final[Json] = {
     "last_seq": 159,
     "findings": [],
     "items": [COUNTERS],
-    "reservations": 140,
+    "reservations": {"held": 121, "confirmed": 17, "cancelled": 2},
     "customers": 140,
     "last_place": 140,
 }

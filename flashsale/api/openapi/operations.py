@@ -132,9 +132,15 @@ def _problem_response(kinds: list[ProblemKind]) -> Schema:
         },
     }
     headers = {
-        name: {"$ref": f"#/components/headers/{name}"}
+        name: _problem_header(name, always=all(name in kind.headers for kind in kinds))
         for name in sorted({header for kind in kinds for header in kind.headers})
     }
     if headers:
         response["headers"] = headers
     return response
+
+
+def _problem_header(name: str, *, always: bool) -> Schema:
+    """A header of a response; where only some of its problems have it, the response has it sometimes."""
+    component = f"#/components/headers/{name}"
+    return {"$ref": component} if always else {"$ref": f"{component}-Sometimes"}

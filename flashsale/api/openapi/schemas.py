@@ -107,6 +107,9 @@ def _definition() -> dict[str, Schema]:
     parts = schema.pop("$defs")
     parts["SaleDefinition"] = schema
     parts["SaleDefinition"]["properties"]["currency"]["enum"] = sorted(DECIMALS)
+    for name in ("opens_at", "closes_at"):
+        parts["SaleDefinition"]["properties"][name]["description"] += " In the years 1971 to 9998."
+    parts["Payment"]["properties"]["methods"]["uniqueItems"] = True
     parts["SaleDefinition"]["description"] = "What a brand announces: when, what, how many, for how much."
     named = {"Item": "SaleDefinitionItem"}
     return {named.get(name, name): _tidy(part, named) for name, part in parts.items()}
@@ -168,6 +171,18 @@ def _sale_answers() -> dict[str, Schema]:
                 "payment": reference("Payment"),
             },
         ),
+        "SaleEvent": answer(
+            "One event of the live view.",
+            {
+                "id": described(_TEXT, "Sequence number of the latest fact it shows."),
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": reference("Sale"),
+                    "description": "The public view of the sale as JSON.",
+                },
+            },
+        ),
         "Sales": answer("All sales.", {"sales": {"type": "array", "items": reference("Sale")}}),
         "Restock": request(
             "Units to add to an item.",
@@ -213,7 +228,12 @@ def _sale_answers() -> dict[str, Schema]:
                 "last_seq": described(_COUNT, "Sequence number of the latest of them."),
                 "findings": {"type": "array", "items": reference("Finding")},
                 "items": {"type": "array", "items": reference("ItemCounters")},
-                "reservations": described(_COUNT, "Reservations made so far."),
+                "reservations": {
+                    "type": "object",
+                    "propertyNames": {"enum": list(STATUSES)},
+                    "additionalProperties": _COUNT,
+                    "description": "How many reservations are in each status.",
+                },
                 "customers": described(_COUNT, "Customers who have, or had, a reservation."),
                 "last_place": described(_COUNT, "The place of the latest hold."),
             },
