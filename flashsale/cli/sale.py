@@ -27,7 +27,7 @@ def command() -> None:
     """Define, show, watch and steer sales."""
 
 
-@command.command("put")
+@command.command("put", short_help="Define a sale by a JSON file.")
 @click.argument("file", type=click.Path(allow_dash=True, path_type=Path))
 @click.option(
     "--id",
@@ -58,7 +58,7 @@ def put(target: Target, file: Path, sale_id: str | None, as_json: bool) -> None:
     _show(sale, as_json=as_json)
 
 
-@command.command("show")
+@command.command("show", short_help="Show a sale: its state, and what is available.")
 @click.argument("sale")
 @json_option
 @server_options
@@ -81,7 +81,7 @@ def list_sales(target: Target, as_json: bool) -> None:
         console().print(_sales_table(sales))
 
 
-@command.command("watch")
+@command.command("watch", short_help="Watch a sale until it is closed.")
 @click.argument("sale")
 @click.option(
     "--interval",
@@ -119,7 +119,7 @@ _steering("resume", "Take reservations of SALE again.", Client.resume)
 _steering("close", "End SALE for good. It cannot be opened again.", Client.close)
 
 
-@command.command("restock")
+@command.command("restock", short_help="Add units to an item.")
 @click.argument("sale")
 @click.argument("sku")
 @click.argument("units", type=click.IntRange(min=1))

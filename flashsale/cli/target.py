@@ -158,13 +158,20 @@ async def _own_server(redis_url: str) -> AsyncIterator[tuple[str, str]]:
     """Address and root key of an API of our own, for as long as it is needed; no other machine reaches it."""
     # Imported here, as few commands need it: those that talk to a running server start much faster without.
     from flashsale.api.app import build_app  # noqa: PLC0415
+    from flashsale.logs import configure_logs  # noqa: PLC0415
 
     key = secrets.token_urlsafe(32)
     settings = load_settings(
         {},
-        {"redis_url": redis_url, "root_key": key, "shopper_secret": secrets.token_urlsafe(32), "port": 0},
+        {
+            "redis_url": redis_url,
+            "root_key": key,
+            "shopper_secret": secrets.token_urlsafe(32),
+            "log_level": "critical",  # what fails is the command's own to tell
+        },
         purpose="serve",
     )
+    configure_logs(settings, "command")
     runner = web.AppRunner(build_app(settings), access_log=None)
     await runner.setup()
     try:

@@ -6,7 +6,7 @@ from flashsale.api.openapi.problems import KINDS, Schema
 from flashsale.identity.api_keys import MAX_NAME_CHARACTERS, SCOPES
 from flashsale.model.currency import DECIMALS
 from flashsale.model.ids import SALE_ID
-from flashsale.model.sale import MAX_AMOUNT, MAX_UNITS, SaleDefinition
+from flashsale.model.sale import EARLIEST, LATEST, MAX_AMOUNT, MAX_UNITS, SaleDefinition
 
 MAX_LINES: Final = 10
 """Lines of one reservation."""
@@ -107,8 +107,9 @@ def _definition() -> dict[str, Schema]:
     parts = schema.pop("$defs")
     parts["SaleDefinition"] = schema
     parts["SaleDefinition"]["properties"]["currency"]["enum"] = sorted(DECIMALS)
+    reach = f" In the years {EARLIEST.year} to {LATEST.year - 1}."
     for name in ("opens_at", "closes_at"):
-        parts["SaleDefinition"]["properties"][name]["description"] += " In the years 1971 to 9998."
+        parts["SaleDefinition"]["properties"][name]["description"] += reach
     parts["Payment"]["properties"]["methods"]["uniqueItems"] = True
     parts["SaleDefinition"]["description"] = "What a brand announces: when, what, how many, for how much."
     named = {"Item": "SaleDefinitionItem"}
