@@ -28,10 +28,10 @@ test: $(STAMP) ## run every test
 test-fast: $(STAMP) ## run every test that takes no more than a few seconds
 	@$(BIN)/pytest -m "not slow" $(ARGS)
 
-# Packaging does not depend on which server runs, and the model talks to none.
+# The rest either talks to no server or, as packaging and the demo, always to its own.
 test-redis: $(STAMP) ## run the tests against the redis-server on the PATH (or REDIS_SERVER=...)
 	@server=$$(command -v "$(REDIS_SERVER)") || { echo "no $(REDIS_SERVER) on the PATH: install it, or say REDIS_SERVER=/path/to/it" >&2; exit 1; }; \
-	FLASHSALE_TEST_SERVER="$$server" $(BIN)/pytest --ignore=tests/packaging --ignore=tests/model $(ARGS)
+	FLASHSALE_TEST_SERVER="$$server" $(BIN)/pytest --ignore=tests/packaging --ignore=tests/model --ignore=tests/demo $(ARGS)
 
 lint: $(STAMP) ## check style and types
 	@$(BIN)/ruff check .
