@@ -36,6 +36,8 @@ def config_text(data_dir: Path, port: int, password: str, extra: Sequence[str] =
         "auto-aof-rewrite-percentage 100",
         "auto-aof-rewrite-min-size 64mb",
         "maxmemory-policy noeviction",
+        # A sale of a few hundred units would otherwise be searched from end to end by every reservation.
+        "hash-max-listpack-entries 64",
     ]
     text = "\n".join([*lines, *extra]) + "\n"
     return text.encode() + b"dir " + quote(os.fsencode(data_dir)) + b"\n"
