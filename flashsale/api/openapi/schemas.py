@@ -63,7 +63,8 @@ def all_schemas() -> dict[str, Schema]:
     return {
         **_scalars(),
         **_definition(),
-        **_sale_answers(),
+        **_sales(),
+        **_books(),
         **_reservations(),
         **_callers(),
         **_problems(),
@@ -134,8 +135,8 @@ def _tidy(value: Any, named: dict[str, str]) -> Any:
     return tidy
 
 
-def _sale_answers() -> dict[str, Schema]:
-    counters = {"sku": reference("Sku"), **dict.fromkeys(("stock", "available", "held", "sold"), _UNITS)}
+def _sales() -> dict[str, Schema]:
+    """What anyone may see of a sale, and what its brand sends beside the definition."""
     return {
         "SaleItem": answer(
             "One item of a sale, as anyone may see it.",
@@ -195,6 +196,13 @@ def _sale_answers() -> dict[str, Schema]:
                 ),
             },
         ),
+    }
+
+
+def _books() -> dict[str, Schema]:
+    """The counters of a sale, and what an audit finds."""
+    counters = {"sku": reference("Sku"), **dict.fromkeys(("stock", "available", "held", "sold"), _UNITS)}
+    return {
         "ItemCounters": answer("Where the units of one item are: available + held + sold = stock.", counters),
         "Stats": answer(
             "The counters of a sale.",
