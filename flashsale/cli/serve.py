@@ -43,6 +43,7 @@ def command(**options: object) -> None:
     # Imported once the settings are known to be good, so that their faults are named at once.
     from flashsale.logs import configure_logs  # noqa: PLC0415
     from flashsale.process.embedded import DataDirError, EmbeddedError  # noqa: PLC0415
+    from flashsale.process.listeners import CannotListenError  # noqa: PLC0415
     from flashsale.process.supervisor import Supervisor  # noqa: PLC0415
 
     configure_logs(settings, "supervisor")
@@ -51,9 +52,8 @@ def command(**options: object) -> None:
     except (EmbeddedError, DataDirError) as error:
         click.echo(f"flashsale cannot start: {error}", err=True)
         sys.exit(EXIT_FAILED)
-    except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        click.echo(f"flashsale cannot listen on {where}: {error.strerror or error}", err=True)
+    except CannotListenError as error:
+        click.echo(f"flashsale {error}", err=True)
         sys.exit(EXIT_FAILED)
     sys.exit(code)
 

@@ -26,13 +26,24 @@ DROP_NEW_CONNECTIONS = (
 )
 
 
+class CannotListenError(OSError):
+    """The address cannot be had: another program listens there, or it is none of this machine."""
+
+
 def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
     """Bind one socket per worker to the same address, and listen on none yet.
 
     On Linux each worker gets a socket of its own (SO_REUSEPORT): the kernel shares new connections out among
     them, and a dead worker's waiting connections stay in its socket for the worker that replaces it.
-    Elsewhere all share one. Port 0 takes any free port. Raises `OSError` when the address cannot be had.
+    Elsewhere all share one. Port 0 takes any free port. Raises `CannotListenError`.
     """
+    try:
+        return _open(host, port, count)
+    except OSError as error:
+        raise CannotListenError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+def _open(host: str, port: int, count: int) -> list[socket.socket]:
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

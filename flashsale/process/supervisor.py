@@ -65,7 +65,7 @@ class Supervisor:
     def run(self) -> int:
         """Run until SIGINT, SIGTERM or SIGHUP; the exit code: 0, or 1 when the server could never serve.
 
-        Raises `OSError` when the address cannot be had, `EmbeddedError` or `DataDirError` when the embedded
+        Raises `CannotListenError` when the address cannot be had, `EmbeddedError` or `DataDirError` when the embedded
         Valkey cannot start. A second signal ends everything quickly.
         """
         with ExitStack() as stack:
