@@ -108,15 +108,14 @@ async def mine(request: web.Request) -> web.Response:
 
 async def read(request: web.Request) -> web.Response:
     """GET /v1/reservations/{reservation}."""
-    _, found = await _authorised(request, request.app[SHOP])
+    _, found, _ = await _authorised(request, request.app[SHOP])
     return render.json_response(_rendered(found))
 
 
 async def cancel(request: web.Request) -> web.Response:
     """DELETE /v1/reservations/{reservation}."""
     shop = request.app[SHOP]
-    reservation_id, found = await _authorised(request, shop)
-    by = "support" if request.get("support") else "customer"
+    reservation_id, found, by = await _authorised(request, shop)
     resolved = await shop.reservations.cancel(reservation_id, reason=by)
     if resolved.reservation is None:
         raise _unknown_reservation()
@@ -134,18 +133,17 @@ def _unknown_reservation() -> Problem:
     return Problem("unknown_reservation", "There is no such reservation.")
 
 
-async def _authorised(request: web.Request, shop: Shop) -> tuple[ReservationId, Found]:
-    """The reservation named in the path, when the caller may see it.
+async def _authorised(request: web.Request, shop: Shop) -> tuple[ReservationId, Found, str]:
+    """The reservation named in the path, when the caller may see it, and what the caller is: customer or support.
 
     Raises:
         Problem: 401, 403 for another customer's, 404.
     """
     customer = await callers.customer_or_support(request, shop)
-    request["support"] = customer is None
     reservation_id = ids.parse_reservation_id(request.match_info["reservation"])
     found = await shop.reservations.get(reservation_id) if reservation_id else None
     if reservation_id is None or found is None:
         raise _unknown_reservation()
     if customer is not None and found.reservation.customer != customer:
         raise Problem("forbidden", "This reservation is somebody else's.")
-    return reservation_id, found
+    return reservation_id, found, "support" if customer is None else "customer"

@@ -27,7 +27,7 @@ from tests.support_http.client import (
     token,
     untouched,
 )
-from tests.support_http.server import Server
+from tests.support_http.server import app_on
 
 
 def compact(header: dict[str, Any], payload: dict[str, Any], secret: str) -> str:
@@ -139,16 +139,13 @@ async def test_the_scheme_may_be_written_in_any_case(shop: Shop, sale: str) -> N
 
 
 @pytest.fixture
-async def eddsa(
-    valkey: str, servers: list[Server], tmp_path: Path
-) -> AsyncIterator[tuple[Shop, Ed25519PrivateKey]]:
+async def eddsa(valkey: str, tmp_path: Path) -> AsyncIterator[tuple[Shop, Ed25519PrivateKey]]:
     """A shop that knows the brand's public key, and no shared secret; and the private key."""
     key = Ed25519PrivateKey.generate()
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "key.pem").write_bytes(pem)
     env = {"FLASHSALE_SHOPPER_PUBLIC_KEY": str(tmp_path / "key.pem"), "FLASHSALE_SHOPPER_SECRET": ""}
-    servers.append(Server(tmp_path, ["--redis-url", valkey], env=env))
-    async with Shop(servers[0].url) as shop:
+    async with app_on(valkey, env) as url, Shop(url) as shop:
         yield shop, key
 
 
@@ -287,9 +284,8 @@ async def test_guests_are_off_unless_asked_for(shop: Shop) -> None:
     (await shop.ask("POST", "/v1/guests")).refused(403, "forbidden")
 
 
-async def test_guests(valkey: str, servers: list[Server], tmp_path: Path) -> None:
-    servers.append(Server(tmp_path, ["--redis-url", valkey, "--guests"]))
-    async with Shop(servers[0].url) as shop:
+async def test_guests(valkey: str) -> None:
+    async with app_on(valkey, {"FLASHSALE_GUESTS": "1"}) as url, Shop(url) as shop:
         sale = new_sale_id()
         (await shop.define(sale)).must(201)
         answers = [await shop.ask("POST", "/v1/guests") for _ in range(2)]

@@ -1,13 +1,17 @@
-"""The real server as a program of its own."""
+"""The real server: as a program of its own, or as an application in the process of the test."""
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+from aiohttp import web
 
+from flashsale.api.app import build_app
+from flashsale.settings import load_settings
 from tests.process.programs import Program, eventually
 from tests.support_http.client import ROOT_KEY, SECRET
 
@@ -76,3 +80,23 @@ class Server:
         for process in left:
             process.kill()
         assert not left, f"left running: {left}"
+
+
+@asynccontextmanager
+async def app_on(store_url: str, env: Mapping[str, str] | None = None) -> AsyncIterator[str]:
+    """The address of the real application on a real socket, in this process: it is there at once."""
+    settings = {
+        "FLASHSALE_REDIS_URL": store_url,
+        "FLASHSALE_ROOT_KEY": ROOT_KEY,
+        "FLASHSALE_SHOPPER_SECRET": SECRET,
+        **(env or {}),
+    }
+    runner = web.AppRunner(build_app(load_settings(settings, purpose="serve")), access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
