@@ -109,7 +109,10 @@ class Settings(BaseModel):
     redis_url: Annotated[str, AfterValidator(_check_redis_url)] | None = Field(
         default=None,
         repr=False,
-        description="Redis 7+ or Valkey 8+ to use: redis://, rediss:// (TLS) or unix://.",
+        description=(
+            "Redis 7+ or Valkey 8+ to use: redis://, rediss:// (TLS) or unix://. "
+            "With a password, better by the variable: others can read an argument."
+        ),
     )
     embedded: bool = Field(
         default=False, description="Start a Valkey server of our own in the data directory."
