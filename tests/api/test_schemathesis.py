@@ -86,9 +86,9 @@ EXCLUDED: Any = CHECKS.get_by_names(["positive_data_acceptance"])
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("server")) as served:
-        yield served
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("server")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -98,25 +98,25 @@ def seen() -> Seen:
 
 
 @pytest.fixture(scope="module")
-def world(server: Served) -> World:
-    return World(server, CUSTOMER)
+def world(served: Served) -> World:
+    return World(served, CUSTOMER)
 
 
 @pytest.fixture(scope="module")
-def allowed(server: Served) -> Credentials:
+def allowed(served: Served) -> Credentials:
     """By security scheme, somebody who may do everything."""
-    return {"apiKey": server.root_key, "shopperToken": server.token(CUSTOMER)}
+    return {"apiKey": served.root_key, "shopperToken": served.token(CUSTOMER)}
 
 
 @pytest.fixture(scope="module")
-def others(server: Served) -> Credentials:
+def others(served: Served) -> Credentials:
     """By security scheme, somebody who may do nothing here: a key without the scope, another customer."""
 
     async def key() -> str:
-        async with Client(server.url, server.root_key) as client:
+        async with Client(served.url, served.root_key) as client:
             return str((await client.create_key("weak", ["orders"]))["key"])
 
-    return {"apiKey": asyncio.run(key()), "shopperToken": server.token("c-18")}
+    return {"apiKey": asyncio.run(key()), "shopperToken": served.token("c-18")}
 
 
 def authorization(case: "Case[Any]", credentials: Credentials, scheme: str | None = None) -> dict[str, str]:
@@ -168,9 +168,9 @@ def problem_codes(response: dict[str, Any]) -> list[str]:
     return list(named["content"]["application/problem+json"]["examples"])
 
 
-def call(case: "Case[Any]", server: Served, credentials: Credentials, seen: Seen) -> None:
+def call(case: "Case[Any]", served: Served, credentials: Credentials, seen: Seen) -> None:
     response = case.call_and_validate(
-        base_url=server.url,
+        base_url=served.url,
         headers=authorization(case, credentials),
         excluded_checks=EXCLUDED,
         additional_checks=[accepted],
@@ -180,24 +180,24 @@ def call(case: "Case[Any]", server: Served, credentials: Credentials, seen: Seen
     seen.add((case.operation.definition.raw["operationId"], answer))
 
 
-def test_the_server_serves_the_document(server: Served) -> None:
-    async def served() -> Any:
-        async with Client(server.url) as client:
+def test_the_server_serves_the_document(served: Served) -> None:
+    async def answered() -> Any:
+        async with Client(served.url) as client:
             return await client.openapi()
 
-    assert asyncio.run(served()) == document()
+    assert asyncio.run(answered()) == document()
 
 
 @each_operation(ANYTHING, EXAMPLES)
 def test_whatever_is_sent_is_answered_as_documented(
-    case: "Case[Any]", server: Served, allowed: Credentials, seen: Seen
+    case: "Case[Any]", served: Served, allowed: Credentials, seen: Seen
 ) -> None:
-    call(case, server, allowed, seen)
+    call(case, served, allowed, seen)
 
 
 @each_operation(ALLOWED, EXAMPLES_PER_STATE)
 def test_what_exists_is_answered_as_documented(
-    case: "Case[Any]", server: Served, world: World, allowed: Credentials, others: Credentials, seen: Seen
+    case: "Case[Any]", served: Served, world: World, allowed: Credentials, others: Credentials, seen: Seen
 ) -> None:
     """The same, but the path leads to a sale, reservation or key that exists, of a sale in each state in turn."""
     changing = case.method != "GET"
@@ -209,7 +209,7 @@ def test_what_exists_is_answered_as_documented(
             for line in body["items"]:
                 line["sku"] = SKU
         for credentials in (STRANGERS, others, allowed):
-            call(case, server, credentials, seen)
+            call(case, served, credentials, seen)
 
 
 def test_each_documented_answer_came_and_no_other(seen: Seen) -> None:
@@ -225,12 +225,12 @@ def test_each_documented_answer_came_and_no_other(seen: Seen) -> None:
     assert missing == {("createGuest", "forbidden")}
 
 
-def test_the_books_of_every_sale_are_clean_afterwards(server: Served) -> None:
+def test_the_books_of_every_sale_are_clean_afterwards(served: Served) -> None:
     async def verdicts() -> dict[str, Any]:
-        async with Client(server.url, server.root_key) as client:
+        async with Client(served.url, served.root_key) as client:
             return {sale["id"]: await client.audit(sale["id"]) for sale in await client.sales()}
 
     found = asyncio.run(verdicts())
     assert found
     assert [verdict["findings"] for verdict in found.values() if not verdict["ok"]] == []
-    assert "http.internal_error" not in server.log
+    assert "http.internal_error" not in served.log

@@ -15,9 +15,9 @@ from tests.support.world import definition
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("server")) as served:
-        yield served
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("server")) as running:
+        yield running
 
 
 @dataclass
@@ -65,5 +65,5 @@ class Commands:
 
 
 @pytest.fixture
-def commands(server: Served, tmp_path: Path) -> Commands:
-    return Commands(server, tmp_path)
+def commands(served: Served, tmp_path: Path) -> Commands:
+    return Commands(served, tmp_path)

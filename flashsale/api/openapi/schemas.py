@@ -64,6 +64,7 @@ def all_schemas() -> dict[str, Schema]:
         **_scalars(),
         **_definition(),
         **_sales(),
+        **_restock(),
         **_books(),
         **_reservations(),
         **_callers(),
@@ -136,7 +137,7 @@ def _tidy(value: Any, named: dict[str, str]) -> Any:
 
 
 def _sales() -> dict[str, Schema]:
-    """What anyone may see of a sale, and what its brand sends beside the definition."""
+    """What anyone may see of a sale."""
     return {
         "SaleItem": answer(
             "One item of a sale, as anyone may see it.",
@@ -186,6 +187,11 @@ def _sales() -> dict[str, Schema]:
             },
         ),
         "Sales": answer("All sales.", {"sales": {"type": "array", "items": reference("Sale")}}),
+    }
+
+
+def _restock() -> dict[str, Schema]:
+    return {
         "Restock": request(
             "Units to add to an item.",
             ("units",),
