@@ -17,7 +17,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from flashsale.settings import Settings
+from flashsale.settings import Settings, remarks
 
 REDACTED = "[redacted]"
 MIN_SECRET_CHARACTERS = 4  # a shorter one would turn up inside ordinary words
@@ -72,6 +72,12 @@ class Redactor:
         if isinstance(value, bytes):
             value = value.decode("utf-8", "backslashreplace")
         return self.text(value if isinstance(value, str) else repr(value))
+
+
+def log_remarks(settings: Settings) -> None:
+    """Warn of what was set and had better be changed; each process that people start says it once."""
+    for remark in remarks(settings, os.environ):
+        structlog.get_logger(__name__).warning("settings.remark", remark=remark)
 
 
 def configure_logs(settings: Settings, process: str, *, stream: TextIO | None = None) -> None:

@@ -2,7 +2,9 @@
 
 `load_settings` answers a frozen `Settings` or raises one `SettingsError` that names every fault at once, each
 by its environment variable and its command-line option. An option overrides its environment variable. An
-empty variable counts as not set. No message and no `repr` ever shows the value of a secret.
+empty variable counts as not set. `remarks` tells what can be used but had better be changed.
+
+No message and no `repr` ever shows the value of a secret.
 """
 
 import difflib
@@ -18,8 +20,8 @@ ENV_PREFIX = "FLASHSALE_"
 TEST_ENV_PREFIX = "FLASHSALE_TEST_"  # read by the test suite only, never by the product
 SECRET_FIELDS = frozenset({"root_key", "shopper_secret", "api_key"})
 
-MIN_ROOT_KEY_CHARACTERS = 16
-MIN_SHOPPER_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key has at least the 256 bits of the hash
+SAFE_ROOT_KEY_CHARACTERS = 16
+SAFE_SHOPPER_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key has at least the 256 bits of the hash
 
 Purpose = Literal["serve", "work", "client"]
 
@@ -66,16 +68,17 @@ def _check_http_url(url: str) -> str:
 
 def _check_root_key(key: SecretStr) -> SecretStr:
     value = key.get_secret_value()
-    if len(value) < MIN_ROOT_KEY_CHARACTERS:
-        raise ValueError(f"must have at least {MIN_ROOT_KEY_CHARACTERS} characters")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("must be printable ASCII without spaces, as it travels in an HTTP header")
     return key
 
 
 def _check_shopper_secret(secret: SecretStr) -> SecretStr:
-    if len(secret.get_secret_value().encode()) < MIN_SHOPPER_SECRET_BYTES:
-        raise ValueError(f"must have at least {MIN_SHOPPER_SECRET_BYTES} bytes")
+    """A key of another kind would be a public one, which anybody may know and could then sign with."""
+    if secret.get_secret_value().lstrip().startswith(("-----BEGIN", "ssh-", "{")):
+        raise ValueError(
+            "is a key in PEM, SSH or JWK form; a public key belongs in FLASHSALE_SHOPPER_PUBLIC_KEY"
+        )
     return secret
 
 
@@ -262,7 +265,8 @@ def load_settings(
     Raises `SettingsError`.
     """
     given = {field: value for field, value in (overrides or {}).items() if value is not None}
-    values, faults = _read_env(env)
+    values = _read_env(env)
+    faults: list[Fault] = []
     if given.get("embedded") and "redis_url" not in given:
         values.pop("redis_url", None)
     if "redis_url" in given and "embedded" not in given:
@@ -286,18 +290,37 @@ def load_settings(
     return settings
 
 
-def _read_env(env: Mapping[str, str]) -> tuple[dict[str, object], list[Fault]]:
+def remarks(settings: Settings, env: Mapping[str, str]) -> list[str]:
+    """What a server should say at its start: variables that are no settings, and secrets that can be guessed.
+
+    None of it keeps the server from starting: a newer version may know the variable, and a demonstration on one's own
+    machine may do with a short secret.
+    """
+    found = []
+    for name in sorted(env):
+        field = name.removeprefix(ENV_PREFIX).lower()
+        ours = name.startswith(ENV_PREFIX) and not name.startswith(TEST_ENV_PREFIX)
+        if ours and (field not in Settings.model_fields or name != env_name(field)):
+            found.append(str(Fault(name, _unknown_detail(field))))
+    key, secret = settings.root_key, settings.shopper_secret
+    if key is not None and len(key.get_secret_value()) < SAFE_ROOT_KEY_CHARACTERS:
+        found.append(f"{env_name('root_key')} should have at least {SAFE_ROOT_KEY_CHARACTERS} characters")
+    if secret is not None and len(secret.get_secret_value().encode()) < SAFE_SHOPPER_SECRET_BYTES:
+        found.append(f"{env_name('shopper_secret')} should have at least {SAFE_SHOPPER_SECRET_BYTES} bytes")
+    return found
+
+
+def _read_env(env: Mapping[str, str]) -> dict[str, object]:
     values: dict[str, object] = {}
-    faults = []
     for name in sorted(env):
         if not name.startswith(ENV_PREFIX) or name.startswith(TEST_ENV_PREFIX):
             continue
         field = name.removeprefix(ENV_PREFIX).lower()
         if field not in Settings.model_fields or name != env_name(field):
-            faults.append(Fault(name, _unknown_detail(field)))
-        elif env[name] != "":
+            continue  # `remarks` names it
+        if env[name] != "":
             values[field] = env[name]
-    return values, faults
+    return values
 
 
 def _unknown_detail(field: str) -> str:

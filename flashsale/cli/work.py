@@ -21,7 +21,7 @@ def command(**options: object) -> None:
     settings = settings_or_exit(options, "work")
 
     # Imported once the settings are known to be good, so that their faults are named at once.
-    from flashsale.logs import configure_logs  # noqa: PLC0415
+    from flashsale.logs import configure_logs, log_remarks  # noqa: PLC0415
     from flashsale.process.embedded import DataDirError, EmbeddedError, find_running  # noqa: PLC0415
 
     if settings.embedded:
@@ -29,6 +29,7 @@ def command(**options: object) -> None:
         if running is not None:
             settings = settings.model_copy(update={"redis_url": running, "embedded": False})
     configure_logs(settings, "work")
+    log_remarks(settings)
     if not settings.embedded:
         from flashsale.process.work_main import run_work  # noqa: PLC0415
 
