@@ -70,6 +70,8 @@ class Replay:
         Raises:
             FactError: it does not add up; the state is then as before it, or half-way into it.
         """
+        if fact.seq <= self.seq:
+            raise FactError(fact.seq, f"follows fact {self.seq}: it is there twice or out of order")
         if fact.seq != self.seq + 1:
             raise FactError(fact.seq, f"follows fact {self.seq}: {fact.seq - self.seq - 1} facts are missing")
         try:
