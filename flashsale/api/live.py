@@ -5,6 +5,7 @@ reads slowly skips frames; it never makes the server keep them.
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -88,24 +89,23 @@ async def watch(request: web.Request) -> web.StreamResponse:
             raise problems.Problem("unknown_sale", f"There is no sale {sale[:100]}.")
         frame, body = _frame(view.state.seq, view)
         feed = live.feeds.setdefault(sale, _Feed(frame, body, 0, asyncio.get_running_loop().create_future()))
-    response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-    response.content_type = "text/event-stream"
-    await response.prepare(request)
+    # Counted before anything is awaited: the feed of a watcher must not end under it.
     live.watchers += 1
     feed.watchers += 1
     if feed.task is None:
         feed.task = asyncio.get_running_loop().create_task(_follow(shop, sale, feed))
     try:
-        await _send_frames(request, response, feed)
-    except ConnectionError:
-        pass  # the watcher has gone
+        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        response.content_type = "text/event-stream"
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):  # the watcher has gone
+            await _send_frames(request, response, feed)
     finally:
         live.watchers -= 1
         feed.watchers -= 1
         if feed.watchers == 0:
             live.feeds.pop(sale, None)
-            if feed.task is not None:
-                feed.task.cancel()
+            feed.task.cancel()
     return response
 
 

@@ -17,7 +17,7 @@ def _unknown_sale(sale: str) -> Problem:
 
 
 async def _view(shop: Shop, sale: str) -> SaleView:
-    view = await shop.sales.view(sale) if ids.is_sale_id(sale) else None
+    view = await shop.sales.view(sale)
     if view is None:
         raise _unknown_sale(sale)
     return view

@@ -126,11 +126,11 @@ class Batcher:
             for pending in batch:
                 if pending.deadline <= now:
                     _fail(pending, StoreUnavailableError("the store did not answer in time", applied=None))
-        waiting = [p.deadline for p in self._pending] or [
-            p.deadline for batch in self._sent.values() for p in batch if not p.future.done()
-        ]
-        if waiting:
-            self._timer = self._loop.call_at(min(waiting), self._check_deadlines)
+        deadlines = [p.deadline for batch in self._sent.values() for p in batch if not p.future.done()]
+        if self._pending:
+            deadlines.append(self._pending[0].deadline)  # the earliest of them: they are in order
+        if deadlines:
+            self._timer = self._loop.call_at(min(deadlines), self._check_deadlines)
 
 
 def _fail(pending: _Pending, error: BaseException) -> None:

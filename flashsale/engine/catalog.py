@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from flashsale.model.ids import is_sale_id
 from flashsale.model.sale import SaleDefinition
 from flashsale.store.sales import SaleStore
 
@@ -50,7 +51,7 @@ class Catalog:
         return await self._read(sale)
 
     async def _read(self, sale: str) -> Offer | None:
-        stored = await self._store.definition(sale)
+        stored = await self._store.definition(sale) if is_sale_id(sale) else None
         if stored is None:
             self._offers.pop(sale, None)
             return None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from flashsale.engine.audit import Audit, AuditReport
 from flashsale.engine.catalog import Catalog, Offer
+from flashsale.model.ids import is_sale_id
 from flashsale.model.outcomes import OpenSale, Restock, SetState
 from flashsale.model.sale import SaleDefinition
 from flashsale.scripts.calls import SaleState
@@ -36,8 +37,8 @@ class Sales:
 
     async def view(self, sale: str) -> SaleView | None:
         """None when there is no such sale."""
-        look = await self._store.look(sale)
-        if look.sale is None:
+        look = await self._store.look(sale) if is_sale_id(sale) else None
+        if look is None or look.sale is None:
             return None
         offer = await self._catalog.fresh(sale, look.sale.version)
         return SaleView(offer, look.sale) if offer else None
