@@ -138,12 +138,12 @@ Still running, until Ctrl-C:
   curl {url}/v1/sales/{sale}
   curl -H "Authorization: Bearer $FLASHSALE_API_KEY" {url}/v1/sales/{sale}/audit
 
-  # be a guest and press buy yourself
-  TOKEN=$(curl -s -X POST {url}/v1/guests | sed 's/.*"token": *"\\([^"]*\\)".*/\1/')
-  curl -X POST {url}/v1/sales/{sale}/reservations -H "Authorization: Bearer $TOKEN" \\
-    -H 'Content-Type: application/json' -d '{{"items": [{{"sku": "{sku}", "quantity": 1}}]}}'
-
-  # five more units arrive: press again
+  # five more units arrive
   curl -X POST {url}/v1/sales/{sale}/items/{sku}/restock -H "Authorization: Bearer $FLASHSALE_API_KEY" \\
     -H 'Content-Type: application/json' -d '{{"units": 5, "reason": "found in the warehouse"}}'
+
+  # be a guest, and press buy yourself
+  TOKEN=$(curl -s -X POST {url}/v1/guests | sed 's/.*"token": *"\\([^"]*\\)".*/\\1/')
+  curl -X POST {url}/v1/sales/{sale}/reservations -H "Authorization: Bearer $TOKEN" \\
+    -H 'Content-Type: application/json' -d '{{"items": [{{"sku": "{sku}", "quantity": 1}}]}}'
 """

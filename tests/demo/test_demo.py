@@ -167,9 +167,16 @@ def test_nothing_outlives_a_killed_demo(tmp_path: Path) -> None:
         assert alive == []
 
 
+def read_token(said: str, answer: str) -> str:
+    """What the printed command makes of the answer for a guest."""
+    reader = re.search(r"TOKEN=.*\| (sed '.*')\)", said)
+    assert reader is not None
+    return subprocess.check_output(["sh", "-c", reader[1]], input=answer, text=True).strip()
+
+
 async def test_keep_leaves_a_server_to_play_with(tmp_path: Path) -> None:
     with playing(tmp_path, "--shoppers 60 --units 5 --countdown 1 --keep") as process:
-        said = heard(process, "found in the warehouse")
+        said = heard(process, '"quantity": 1')
         url = re.search(r"address +(http://\S+)", said)
         key = re.search(r"root key +(\S+)", said)
         assert url is not None
@@ -179,6 +186,7 @@ async def test_keep_leaves_a_server_to_play_with(tmp_path: Path) -> None:
                 assert docs.status == 200
             async with session.post("/v1/guests") as guest:
                 token = (await guest.json())["token"]
+                assert read_token(said, await guest.text()) == token
             sale, brand = "/v1/sales/giulia-milano", {"Authorization": f"Bearer {key[1]}"}
             units = {"units": 5, "reason": "found in the warehouse"}
             async with session.post(f"{sale}/items/giulia/restock", json=units, headers=brand) as restocked:
