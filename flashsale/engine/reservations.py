@@ -116,7 +116,7 @@ class Reservations:
             if known is not None:
                 desk.memory.learn_holders(*known)
         except StoreUnavailableError:
-            desk.memory.forget()
+            desk.memory.forget(desk.batcher.now())
         finally:
             desk.refreshing = None
 
@@ -153,13 +153,13 @@ class Reservations:
         """Ends a hold early. The caller has checked whose it is: a reservation never changes its customer."""
         resolved = await self._store.cancel(reservation_id.sale, reservation_id.token, reason=reason)
         if (desk := self._desks.get(reservation_id.sale)) is not None:
-            desk.memory.forget()
+            desk.memory.forget(desk.batcher.now())
         return resolved
 
     def restocked(self, sale: str) -> None:
         """Units came back by this worker's own doing: what it remembers of the sale is out of date."""
         if (desk := self._desks.get(sale)) is not None:
-            desk.memory.forget()
+            desk.memory.forget(desk.batcher.now())
 
     @property
     def waiting(self) -> int:

@@ -36,6 +36,7 @@ class Memory:
         self._holders: AbstractSet[str] = frozenset()
         self._holders_place = -1
         self._place = -1
+        self._forgotten_at = float("-inf")
 
     @property
     def wants_holders(self) -> bool:
@@ -51,7 +52,7 @@ class Memory:
         """Learns from a batch that was sent at `sent_at`; the store's answer is at least as young."""
         self._place = max(self._place, batch.place)
         for sku, item in batch.items.items():
-            if item.available:
+            if item.available or sent_at <= self._forgotten_at:
                 self._items.pop(sku, None)
                 continue
             lifetime = LIFETIME_S
@@ -65,9 +66,10 @@ class Memory:
         """`holders` had something of the sale when its last place was `place`."""
         self._holders, self._holders_place = holders, place
 
-    def forget(self) -> None:
-        """Something gave units back: ask again."""
+    def forget(self, now: float) -> None:
+        """Something gave units back: ask again. Batches that are still under way were decided before that, perhaps."""
         self._items.clear()
+        self._forgotten_at = now
 
     def answer(self, sku: str, customer: str, now: float) -> SoldOut | None:
         """What to tell this customer, or None when the store must be asked."""

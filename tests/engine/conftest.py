@@ -1,0 +1,54 @@
+"""Workers of a shop: each with the desks, memory and connection that a process of its own would have."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from flashsale.engine.batcher import Queue
+from flashsale.engine.catalog import Catalog
+from flashsale.engine.reservations import Reservations
+from flashsale.store.client import Store
+from flashsale.store.sales import SaleStore
+from tests.engine.worker import Worker
+from tests.support.sales import SALE, definition
+
+Put = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+async def worker(sale_store: SaleStore) -> Worker:
+    return make_worker(sale_store)
+
+
+@pytest.fixture
+async def other_worker(valkey: str) -> AsyncIterator[Worker]:
+    """A second process, as far as the store can tell."""
+    store = Store.connect(valkey)
+    sale_store = SaleStore(store)
+    yield make_worker(sale_store)
+    await sale_store.close()
+    await store.close()
+
+
+def make_worker(sale_store: SaleStore) -> Worker:
+    worker = Worker(sale_store, Catalog(sale_store))
+    queue = Queue(limit=10_000, deadline_s=30.0, batch_limit=128, in_flight_limit=1)
+
+    def from_memory() -> None:
+        worker.from_memory += 1
+
+    worker.reservations = Reservations(sale_store, worker.catalog, queue, on_memory=from_memory)
+    return worker
+
+
+@pytest.fixture
+def put(sale_store: SaleStore) -> Put:
+    """`await put({"car": 3}, sale="giulia", opens_in=-1, **terms)`: a sale in the server's own time."""
+
+    async def put(stock: dict[str, int], sale: str = SALE, opens_in: float = -1.0, **terms: Any) -> None:
+        opens_ms = round((time.time() + opens_in) * 1000)
+        await sale_store.open_sale(sale, definition(stock, opens_ms=opens_ms, **terms))
+
+    return put
