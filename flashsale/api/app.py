@@ -111,6 +111,7 @@ def _shop(
             await counting
         shop.requests.hand_over(shop.reservations.waiting)
         await app[live.LIVE].close()
+        await shop.reservations.close()
         await sale_store.close()
         await store.close()
 

@@ -161,6 +161,13 @@ class Reservations:
         if (desk := self._desks.get(sale)) is not None:
             desk.memory.forget(desk.batcher.now())
 
+    async def close(self) -> None:
+        """Ends what goes on in the background; call it before the store is closed."""
+        tasks = [desk.refreshing for desk in self._desks.values() if desk.refreshing is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     @property
     def waiting(self) -> int:
         """Claims in this worker's queue."""

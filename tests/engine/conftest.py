@@ -18,8 +18,10 @@ Put = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture
-async def worker(sale_store: SaleStore) -> Worker:
-    return make_worker(sale_store)
+async def worker(sale_store: SaleStore) -> AsyncIterator[Worker]:
+    worker = make_worker(sale_store)
+    yield worker
+    await worker.reservations.close()
 
 
 @pytest.fixture
@@ -27,7 +29,9 @@ async def other_worker(valkey: str) -> AsyncIterator[Worker]:
     """A second process, as far as the store can tell."""
     store = Store.connect(valkey)
     sale_store = SaleStore(store)
-    yield make_worker(sale_store)
+    worker = make_worker(sale_store)
+    yield worker
+    await worker.reservations.close()
     await sale_store.close()
     await store.close()
 
