@@ -16,7 +16,7 @@
 -- Returns { now_ms, sale, stock, sizes, next_due_ms, entries, records, ends }
 --   sale: state, opens_ms, closes_ms, limit, hold_ms, version, seq, place, opened; all '' when there is no such sale
 --   stock: field, value, ...
---   sizes: how many customers, reservations and holds there are; next_due_ms: when the earliest hold ends, 0 for none
+--   sizes: how many customers, reservations, holds and facts there are; next_due_ms: when the earliest hold ends, 0 for none
 --   entries of each customer asked for, records of each reservation asked for; '' when unknown
 --   ends: the instant at which each reservation asked for ends as a hold, '' when it is not among the holds
 
@@ -45,7 +45,7 @@ return {
   now,
   values(KEYS[1], { 'state', 'opens_ms', 'closes_ms', 'limit', 'hold_ms', 'version', 'seq', 'place', 'opened' }),
   redis.call('HGETALL', KEYS[2]),
-  { redis.call('HLEN', KEYS[3]), redis.call('HLEN', KEYS[4]), redis.call('ZCARD', KEYS[5]) },
+  { redis.call('HLEN', KEYS[3]), redis.call('HLEN', KEYS[4]), redis.call('ZCARD', KEYS[5]), redis.call('XLEN', KEYS[6]) },
   tonumber(first[2] or 0),
   values(KEYS[3], { unpack(ARGV, 3, 2 + customers) }),
   values(KEYS[4], tokens),

@@ -6,7 +6,7 @@ to exactly that fact before the two are compared.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from flashsale.model.audit import FactError, Replay
@@ -132,12 +132,20 @@ class Audit:
         if replay.terms is not None:
             sizes["hold length in ms"] = (sale.hold_ms, replay.terms.hold_ms)
             sizes["limit per customer"] = (sale.limit, replay.terms.limit or 0)
+            for item in sale.stock:
+                sizes[f"limit of {item.sku}"] = (item.limit, replay.terms.item_limits.get(item.sku) or 0)
         for name, (is_, should_be) in sizes.items():
             if is_ != should_be:
                 self._find(None, f"the {name} is {is_}, the facts say {should_be}")
+        if sale.facts != sale.seq:
+            self._find(None, f"the number of facts is {sale.facts}, the sale counts {sale.seq}")
 
     async def _compare_reservations(self, tokens: Sequence[str]) -> None:
-        look = await self._store.look(self._report.sale, tokens=tokens)
+        try:
+            look = await self._store.look(self._report.sale, tokens=tokens)
+        except ValueError as error:
+            await self._find_unreadable("reservation", tokens, self._compare_reservations, error)
+            return
         if look.sale is not None:
             await self._follow(look.sale.seq)
         for token, stored, end_ms in zip(tokens, look.reservations, look.ends_ms, strict=True):
@@ -145,12 +153,30 @@ class Audit:
                 self._find(None, difference)
 
     async def _compare_customers(self, customers: Sequence[str]) -> None:
-        look = await self._store.look(self._report.sale, customers=customers)
+        try:
+            look = await self._store.look(self._report.sale, customers=customers)
+        except ValueError as error:
+            await self._find_unreadable("customer", customers, self._compare_customers, error)
+            return
         if look.sale is not None:
             await self._follow(look.sale.seq)
         for customer, entries in zip(customers, look.entries, strict=True):
             for difference in self._replay.entry_differences(customer, entries):
                 self._find(None, difference)
+
+    async def _find_unreadable(
+        self,
+        what: str,
+        names: Sequence[str],
+        compare: Callable[[Sequence[str]], Awaitable[None]],
+        error: ValueError,
+    ) -> None:
+        """One of `names` is stored as something that cannot be read: finds which, and compares the others."""
+        if len(names) == 1:
+            self._find(None, f"{what} {names[0]!r} cannot be read: {error}")
+            return
+        for name in names:
+            await compare([name])
 
     def _find(self, seq: int | None, detail: str) -> None:
         if len(self._report.findings) < MOST_FINDINGS:

@@ -29,6 +29,8 @@ class Stock:
     available: int
     held: int
     sold: int
+    limit: int = 0
+    """Units one customer may have; 0 for any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class SaleState:
     customers: int
     reservations: int
     holds: int
+    facts: int
+    """Entries of the journal."""
     next_due_ms: int
     """When the earliest hold ends; 0 when there is none."""
 
@@ -220,6 +224,7 @@ def _sale_state(
         customers=sizes[0],
         reservations=sizes[1],
         holds=sizes[2],
+        facts=sizes[3],
         next_due_ms=next_due_ms,
     )
 
@@ -231,6 +236,6 @@ def _stock(reply: Any) -> tuple[Stock, ...]:
         counter, _, sku = field.decode().partition(":")
         counters.setdefault(sku, {})[counter] = int(value)
     return tuple(
-        Stock(sku, found["stock"], found["available"], found["held"], found["sold"])
+        Stock(sku, *(found.get(counter, 0) for counter in ("stock", "available", "held", "sold", "limit")))
         for sku, found in counters.items()
     )
