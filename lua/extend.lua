@@ -46,7 +46,7 @@ local held_until = struct.unpack('>I6', record, 9) + extension_ms
 local packed = struct.pack('>I6', held_until)
 record = string.char(HELD, EXTENDED) .. string.sub(record, 3, 8) .. packed .. string.sub(record, 15)
 record_writes = { id, record }
-hold_writes = { string.format('%.0f', held_until), id }
+hold_writes = { string.format('%d', held_until), id }
 fact('reservation.extended', id .. packed)
 save()
 return { DONE, now, record }

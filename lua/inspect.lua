@@ -37,7 +37,7 @@ local tokens = { unpack(ARGV, 3 + customers) }
 local ends = #tokens > 0 and redis.call('ZMSCORE', KEYS[5], unpack(tokens)) or {}
 for i = 1, #ends do
   local score = ends[i] or ''
-  ends[i] = type(score) == 'table' and string.format('%.0f', score.double) or score
+  ends[i] = type(score) == 'table' and string.format('%d', score.double) or score
 end
 
 local first = redis.call('ZRANGE', KEYS[5], '0', '0', 'WITHSCORES')

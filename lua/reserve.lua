@@ -38,7 +38,7 @@ local NOT_OPEN, PAUSED, CLOSED, LIMIT_REACHED, SOLD_OUT, RECLAIMING = -6, -7, -8
 local ENTRIES_KEPT = 64 -- of one customer, before the oldest ended ones are dropped
 
 local held_until = now + hold_ms
-local held_until_text = string.format('%.0f', held_until)
+local held_until_text = string.format('%d', held_until)
 local header = struct.pack('>BBI6I6', HELD, 0, now, held_until)
 local shapes = ARGV[3]
 local count = #shapes / 2

@@ -18,7 +18,7 @@ local ID_BYTES = 16
 local ENTRY_BYTES = 20 -- in a customer's value: id, then units still counted against the limit as 4 bytes
 local NO_UNITS = '\0\0\0\0'
 
-local now_text = string.format('%.0f', now)
+local now_text = string.format('%d', now)
 
 local terms = redis.call('HMGET', SALE, 'state', 'opens_ms', 'closes_ms', 'seq', 'place', 'opened', 'limit', 'hold_ms',
   'version', 'items')
@@ -38,7 +38,7 @@ local record_writes, hold_writes, customer_writes = {}, {}, {} -- arguments of H
 
 local function fact(kind, data)
   seq = seq + 1
-  redis.call('XADD', JOURNAL, string.format('%.0f-', seq) .. now_text, kind, data)
+  redis.call('XADD', JOURNAL, string.format('%d-', seq) .. now_text, kind, data)
 end
 
 local function item_of(sku)
@@ -56,7 +56,7 @@ end
 -- complete at once, as a script that then finds nothing to do returns without save().
 if state and not opened and now >= opens_ms then
   fact('sale.opened', redis.call('HGET', SALE, 'definition'))
-  redis.call('HSET', SALE, 'opened', '1', 'seq', string.format('%.0f', seq))
+  redis.call('HSET', SALE, 'opened', '1', 'seq', string.format('%d', seq))
   seq_before = seq
 end
 
@@ -68,13 +68,13 @@ local function save()
   local args, n = {}, 0
   for sku, item in pairs(changed) do
     args[n + 1] = 'available:' .. sku
-    args[n + 2] = string.format('%.0f', item.available)
+    args[n + 2] = string.format('%d', item.available)
     args[n + 3] = 'held:' .. sku
-    args[n + 4] = string.format('%.0f', item.held)
+    args[n + 4] = string.format('%d', item.held)
     n = n + 4
   end
   write('HSET', STOCK, args)
   if seq ~= seq_before or place ~= place_before then
-    redis.call('HSET', SALE, 'seq', string.format('%.0f', seq), 'place', string.format('%.0f', place))
+    redis.call('HSET', SALE, 'seq', string.format('%d', seq), 'place', string.format('%d', place))
   end
 end
