@@ -11,10 +11,12 @@ from tests.support_http.server import Server
 
 @pytest.fixture(scope="session")
 def shared_server(server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One worker that many tests use, each with sales of its own."""
+    """One worker that many tests use, each with sales of its own. Nothing they ask may be a fault of the server."""
     running = Server(tmp_path_factory.mktemp("serve"), ["--redis-url", server.url])
     yield running
+    log = running.program.err()
     running.stop()
+    assert "internal_error" not in log, log
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from tests.support_http.client import (
     token,
     untouched,
 )
-from tests.support_http.server import app_on
+from tests.support_http.server import Server, app_on
 
 
 def compact(header: dict[str, Any], payload: dict[str, Any], secret: str) -> str:
@@ -278,6 +278,19 @@ async def test_keys_that_cannot_be(shop: Shop, body: Any, fields: list[str]) -> 
 )
 async def test_no_such_key(shop: Shop, key_id: str) -> None:
     (await shop.ask("DELETE", f"/v1/keys/{key_id}", bearer=ROOT_KEY)).refused(404, "not_found")
+
+
+async def test_no_secret_is_logged(shop: Shop, shared_server: Server, sale: str) -> None:
+    _, key = await mint(shop, "sales")
+    shopper = token("a-customer-of-this-test")
+    (await shop.reserve(sale, "", bearer=shopper, key="k")).must(201)
+    (await shop.reserve(sale, "", bearer=forged(shopper))).refused(401, "unauthenticated")
+    (await shop.steer(sale, "pause", bearer=key)).must(200)
+    (await shop.steer(sale, "pause", bearer=key + "x")).refused(401, "unauthenticated")
+    log = shared_server.program.err()
+    assert "api.started" in log
+    for secret in (ROOT_KEY, SECRET, key, shopper, shopper.split(".")[2]):
+        assert secret not in log
 
 
 async def test_guests_are_off_unless_asked_for(shop: Shop) -> None:

@@ -86,6 +86,15 @@ async def test_a_replay_after_the_hold_has_ended(shop: Shop) -> None:
     await shop.audit(sale)
 
 
+async def test_cancelling_again(shop: Shop, sale: str) -> None:
+    held = (await shop.reserve(sale, "c-1")).must(201)
+    first, second = await asyncio.gather(shop.cancel(held["id"], "c-1"), shop.cancel(held["id"], "c-1"))
+    assert first.must(200) == second.must(200) == {**held, "status": "cancelled"}
+    async with untouched(shop, sale):
+        assert (await shop.cancel(held["id"], "c-1")).must(200) == first.json
+        assert (await shop.read(held["id"], "c-1")).must(200) == first.json
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_double_clicks(shop: Shop, sale: str, seed: int) -> None:
     answers = await asyncio.gather(*(shop.reserve(sale, "c-1", key=f"click-{seed}") for _ in range(20)))
