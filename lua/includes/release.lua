@@ -40,11 +40,14 @@ local function releasing()
     if entries == nil then
       entries = redis.call('HGET', CUSTOMERS, customer)
     end
+    entries = entries or ''
     local first = 1
-    while string.sub(entries, first, first + ID_BYTES - 1) ~= id do
+    while first <= #entries and string.sub(entries, first, first + ID_BYTES - 1) ~= id do
       first = first + ENTRY_BYTES
     end
-    if #entries == ENTRY_BYTES then
+    if first > #entries then
+      entries = entries .. id .. NO_UNITS -- somebody has damaged them: the hold ends all the same, and the audit tells
+    elseif #entries == ENTRY_BYTES then
       entries = id .. NO_UNITS
     else
       entries = string.sub(entries, 1, first + ID_BYTES - 1) .. NO_UNITS .. string.sub(entries, first + ENTRY_BYTES)
