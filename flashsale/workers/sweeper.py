@@ -25,6 +25,8 @@ class Sweeper:
         self._interval_s = interval_s
         self._quiet: dict[str, float] = {}
         """Sales that need no visit before this loop time."""
+        self._failing: set[str] = set()
+        """Sales that could not be swept when they were last tried; the others come before them."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweeps until `stop` is set; a failing store is tried again."""
@@ -48,9 +50,11 @@ class Sweeper:
         """One round over all sales; returns how many holds ended."""
         now = asyncio.get_running_loop().time()
         ended = 0
-        for sale in await self._store.sale_ids():
+        for sale in sorted(await self._store.sale_ids(), key=self._failing.__contains__):
             if self._quiet.get(sale, 0.0) <= now:
+                self._failing.add(sale)
                 ended += await self._sweep_sale(sale, now)
+                self._failing.remove(sale)
         return ended
 
     async def _sweep_sale(self, sale: str, now: float) -> int:
