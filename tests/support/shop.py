@@ -28,9 +28,9 @@ Snapshot = dict[str, Any]
 
 
 async def snapshot(store: Store, sale: str = SALE) -> Snapshot:
-    """Everything stored of a sale, read in one transaction."""
+    """Everything stored of a sale. Nobody may change it meanwhile: a transaction is refused when memory is full."""
     keys = SaleKeys.of(sale)
-    async with store.redis.pipeline(transaction=True) as pipe:
+    async with store.redis.pipeline(transaction=False) as pipe:
         for key, kind in zip(keys.all(), PER_SALE.values(), strict=True):
             if kind == "hash":
                 pipe.hgetall(key)
