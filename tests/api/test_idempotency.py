@@ -1,10 +1,12 @@
 """Idempotency-Key: the same request again is the same reservation, and nothing else is."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
 from tests.support_http.client import Shop, eventually, label, lines, new_sale_id, untouched
+from tests.support_http.server import app_on
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"], ids=label)
@@ -102,3 +104,20 @@ async def test_double_clicks(shop: Shop, sale: str, seed: int) -> None:
     assert sorted(answer.status for answer in answers) == [200] * 19 + [201]
     assert len(await shop.mine(sale, "c-1")) == 1
     await shop.audit(sale)
+
+
+async def test_double_clicks_that_reach_two_servers(valkey: str) -> None:
+    sale = new_sale_id()
+    async with app_on(valkey) as here, app_on(valkey) as there, AsyncExitStack() as stack:
+        shops = [await stack.enter_async_context(Shop(url)) for url in (here, there) * 10]
+        (await shops[0].define(sale, stock=5, limit_per_customer=1)).must(201)
+        for customer in range(10):
+            answers = await asyncio.gather(
+                *(shop.reserve(sale, f"c-{customer}", key="click") for shop in shops)
+            )
+            if customer >= 5:
+                assert {answer.refused(409, "sold_out")["sku"] for answer in answers} == {"giulia"}
+                continue
+            assert len({answer.must(200, 201)["id"] for answer in answers}) == 1
+            assert sorted(answer.status for answer in answers) == [200] * 19 + [201]
+        assert (await shops[0].audit(sale))["reservations"] == {"held": 5}
