@@ -44,8 +44,10 @@ if state then
   redis.call('DEL', STOCK)
 end
 
+-- A version is an instant, so that it does not come back when a store has lost its data and the sale is defined anew.
+version = math.max(version + 1, now)
 redis.call('HSET', SALE, 'state', state or 'open', 'definition', definition, 'opens_ms', ARGV[3], 'closes_ms', ARGV[4],
-  'limit', ARGV[5], 'hold_ms', ARGV[6], 'items', ARGV[7], 'version', string.format('%d', version + 1))
+  'limit', ARGV[5], 'hold_ms', ARGV[6], 'items', ARGV[7], 'version', string.format('%d', version))
 local fields = {}
 for i = 8, 7 + 3 * count, 3 do
   local sku, stock, limit = ARGV[i], ARGV[i + 1], ARGV[i + 2]
@@ -71,4 +73,4 @@ for _, sku in ipairs(gone) do
   fact('item.restocked', cmsgpack.pack({ sku, -had[sku], 'defined' }))
 end
 save()
-return { outcome, now, version + 1 }
+return { outcome, now, version }

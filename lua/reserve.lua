@@ -19,7 +19,9 @@
 -- ARGV[..] of each reservation: id, customer, body (MessagePack: customer, then sku and units of each line)
 --
 -- Returns { now_ms, version, opens_ms, held_until_ms, place, items, decision of each reservation }
---   items: { sku, available, held, next_release_ms (0: none), ... } of every item named, after the batch
+--   items: { sku, available, held, next_release_ms, certain_until_ms, ... } of every item named, after the batch; when it
+--     has nothing left, its earliest hold ends at next_release_ms (0: not among the first holds) and nothing of it comes back
+--     by itself before certain_until_ms (0: never)
 --   a decision is the place (>= 1) of a new hold, or a negative outcome, or { negative outcome, detail }, in precedence:
 --     -2 REPLAYED              { , record }
 --     -3 IDEMPOTENCY_MISMATCH
@@ -248,24 +250,27 @@ save()
 local named = {}
 for sku, item in pairs(items) do
   if item then
-    local next_release = 0
+    local next_release, certain_until = 0, 0
     if item.available == 0 and item.held > 0 then
       local _, _, body_of = releasing()
       local ids = redis.call('ZRANGE', HOLDS, '0', '31', 'WITHSCORES')
       for i = 1, #ids, 2 do
         local found = item_count == '1'
-        local body = not found and body_of(redis.call('HGET', RESERVATIONS, ids[i])) or {}
+        local record = not found and redis.call('HGET', RESERVATIONS, ids[i])
+        local body = record and body_of(record) or {}
         for j = 2, #body, 2 do
           found = found or body[j] == sku
         end
+        certain_until = tonumber(ids[i + 1])
         if found then
-          next_release = tonumber(ids[i + 1])
+          next_release = certain_until
           break
         end
       end
     end
     local n = #named
-    named[n + 1], named[n + 2], named[n + 3], named[n + 4] = sku, item.available, item.held, next_release
+    named[n + 1], named[n + 2], named[n + 3] = sku, item.available, item.held
+    named[n + 4], named[n + 5] = next_release, certain_until
   end
 end
 return { now, version, opens_ms, held_until, place, named, results }

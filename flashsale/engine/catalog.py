@@ -25,7 +25,7 @@ class Offer:
 
 
 class Catalog:
-    """Definitions by sale, the least recently used dropped first.
+    """Definitions by sale, the ones read longest ago dropped first.
 
     A definition may be replaced until the sale opens; every answer of the store carries the version in force, and `fresh`
     reads again when it differs. Once a sale has opened its definition cannot change.
@@ -44,9 +44,9 @@ class Catalog:
         return self._offers.get(sale) or await self._read(sale)
 
     async def fresh(self, sale: str, version: int) -> Offer | None:
-        """The offer in this version, or a later one."""
+        """The offer in this version, or whichever is in force when it is not."""
         offer = self._offers.get(sale)
-        if offer is not None and offer.version >= version:
+        if offer is not None and offer.version == version:
             return offer
         return await self._read(sale)
 

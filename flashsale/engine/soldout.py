@@ -56,8 +56,8 @@ class Memory:
                 self._items.pop(sku, None)
                 continue
             lifetime = LIFETIME_S
-            if item.next_release_ms:
-                lifetime = min(lifetime, (item.next_release_ms - batch.now_ms) / 1000)
+            if item.certain_until_ms:
+                lifetime = min(lifetime, (item.certain_until_ms - batch.now_ms) / 1000)
             self._items[sku] = SoldOut(
                 sent_at + lifetime, sent_at + PROBE_AFTER_S, item.held, item.next_release_ms
             )

@@ -16,6 +16,7 @@ class Reserve(IntEnum):
     NOT_OPEN = 6
     """Before `opens_at`; a sale that was closed before it opened is CLOSED."""
     PAUSED = 7
+    """And not over: a paused sale whose time is over is CLOSED."""
     CLOSED = 8
     LIMIT_REACHED = 9
     """More units than a customer may have, of the sale or of one item; holds and orders count, ended holds do not."""

@@ -16,13 +16,16 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from flashsale.api.protocol import Runner
 from flashsale.logs import configure_logs
 from flashsale.process.child import ParentWatch, StopSignals, raise_file_limit
 from flashsale.process.connections import close_idle
 from flashsale.process.listeners import BACKLOG, refuse_connections, welcome_connections
 from flashsale.settings import load_settings
 
-MAX_LINE_BYTES = 16 * 1024  # of a request line, and of one header: a shopper's token may be long
+MAX_LINE_BYTES = (
+    64 * 1024
+)  # of a request line, and of one header: what is too long is refused by a handler that says so
 ACCEPT_GRACE_SECONDS = 0.25  # how long connections are still taken, and answered with `Connection: close`
 HANDSHAKE_GRACE_SECONDS = 0.25  # how long a connection that has begun may take to be complete
 QUEUE_SECONDS = 1.0  # the most that emptying the queue may take where new connections cannot be refused
@@ -63,7 +66,7 @@ async def _serve(
     signals = StopSignals(asyncio.get_running_loop())
     if parent is not None:
         parent.on_death(signals.leave_soon, drain_seconds + LEAVE_SECONDS)
-    runner = web.AppRunner(
+    runner = Runner(
         make_app(),
         access_log=None,
         shutdown_timeout=CUT_SECONDS,

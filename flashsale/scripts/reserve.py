@@ -12,6 +12,7 @@ RECLAIM_LIMIT: Final = 1000
 
 _REPEATABLE, _NEW = b"r-"
 _MOST_NAMED = 255
+_AVAILABILITY = 5
 _REPLAYED = -Reserve.REPLAYED
 _LIMIT_REACHED = -Reserve.LIMIT_REACHED
 _SOLD_OUT = -Reserve.SOLD_OUT
@@ -72,6 +73,9 @@ class Availability:
     available: int
     held: int
     next_release_ms: int
+    """When its earliest hold ends; 0 when it is not among the first holds of the sale."""
+    certain_until_ms: int
+    """With nothing available: no hold of it ends before this instant; 0 when it has none."""
 
 
 @dataclass(slots=True)
@@ -107,8 +111,8 @@ def decode(claims: Sequence[Claim], reply: Sequence[Any]) -> Batch:
     """The reply of `reserve` to these claims."""
     now, version, opens_ms, held_until, place, named, results = reply
     items = {
-        named[at].decode(): Availability(named[at + 1], named[at + 2], named[at + 3])
-        for at in range(0, len(named), 4)
+        named[at].decode(): Availability(*named[at + 1 : at + _AVAILABILITY])
+        for at in range(0, len(named), _AVAILABILITY)
     }
     decisions: list[Decision] = []
     for claim, result in zip(claims, results, strict=True):

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
+import structlog
 from redis import exceptions
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -13,6 +14,7 @@ from redis.backoff import NoBackoff
 from flashsale.scripts import calls, loader
 
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 
 class StoreUnavailableError(Exception):
@@ -43,10 +45,11 @@ _REFUSALS = {
 
 
 def explain_reply(text: str) -> StoreUnavailableError:
-    """An error reply in our own words. Server texts are not passed on: they may name keys and users."""
+    """An error reply in our own words. Server texts go to the log only: they may name keys and users."""
     word = text.split(" ", 1)[0]
     if word in _REFUSALS:
         return StoreUnavailableError(_REFUSALS[word], applied=False)
+    log.error("store.refused", reply=text[:500])
     return StoreUnavailableError("the store refused the command", applied=None)
 
 

@@ -23,7 +23,7 @@ MOST_HOLDERS: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class StoredDefinition:
-    """A definition as it is in force, and its version (1 for the first)."""
+    """A definition as it is in force, and its version (it grows with each, and never repeats)."""
 
     definition: SaleDefinition
     version: int

@@ -78,9 +78,9 @@ local function releasing()
     local bodies, unknown = {}, {}
     local packed = redis.call('HMGET', RESERVATIONS, unpack(ids))
     for i = 1, n do
-      local body = body_of(packed[i])
+      local body = packed[i] and body_of(packed[i])
       bodies[i] = body
-      if customers[body[1]] == nil then
+      if body and customers[body[1]] == nil then
         unknown[#unknown + 1] = body[1]
       end
     end
@@ -91,7 +91,10 @@ local function releasing()
       end
     end
     for i = 1, n do
-      release(ids[i], packed[i], bodies[i], EXPIRED, 'reservation.expired', ids[i])
+      -- A hold whose record somebody has deleted must not keep the others from ending; the audit names it.
+      if bodies[i] then
+        release(ids[i], packed[i], bodies[i], EXPIRED, 'reservation.expired', ids[i])
+      end
     end
     redis.call('ZREMRANGEBYRANK', HOLDS, '0', string.format('%d', n - 1))
     return n

@@ -9,7 +9,7 @@ NOW_MS = 1_800_000_000_000
 def batch(
     *, place: int = 5, available: int = 0, held: int = 3, next_release_ms: int = 0, sku: str = "car"
 ) -> Batch:
-    return Batch(NOW_MS, 1, place, {sku: Availability(available, held, next_release_ms)}, [])
+    return Batch(NOW_MS, 1, place, {sku: Availability(available, held, next_release_ms, next_release_ms)}, [])
 
 
 def wants_holders(known: Memory) -> bool:

@@ -268,6 +268,17 @@ async def test_sold_out_says_what_may_come_back(shop: Shop) -> None:
     assert none_held.outcome is Reserve.SOLD_OUT
 
 
+async def test_behind_many_other_holds_a_release_is_bounded_not_guessed(shop: Shop) -> None:
+    await shop.open({"car": 1, "bus": 100})
+    others = [await shop.hold(f"c{number}", ("bus", 1)) for number in range(32)]
+    shop.clock.advance(0.001)
+    await shop.hold("ann", ("car", 1))
+    batch = await shop.reserve_batch(claim("bob", ("car", 1)))
+    car = batch.items["car"]
+    assert (car.available, car.held, car.next_release_ms) == (0, 1, 0)
+    assert car.certain_until_ms == others[-1].held_until_ms
+
+
 async def test_a_limit_says_what_the_customer_has(shop: Shop) -> None:
     await shop.open({"car": 9, "bus": 9}, limit=3, item_limits={"bus": 1})
     first, second = await shop.hold("ann", ("bus", 1)), await shop.hold("ann", ("car", 2))

@@ -110,7 +110,7 @@ class Oracle:
             self.stock[item.sku] = item.stock
         for sku in sorted(before.keys() - self.stock.keys()):
             self._fact(now, "item.restocked", (sku, -before[sku], "defined"))
-        self.terms, self.version = terms, self.version + 1
+        self.terms, self.version = terms, max(self.version + 1, now)
         return OpenSale.CREATED if old is None else OpenSale.REDEFINED
 
     def reserve(self, now: int, wants: list[Want]) -> list[Answer]:
