@@ -201,14 +201,15 @@ local function examine(customer, body)
   return nil, units, trimmed()
 end
 
+local pack = struct.pack
 local one_unit = '\0\0\0\1'
 for i = 1, count do
   local at = first_arg + 3 * i - 3
   local id, customer, body = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local repeatable, nth = string.byte(shapes, 2 * i - 1, 2 * i)
+  local repeatable, nth = byte(shapes, 2 * i - 1, 2 * i)
   local known = repeatable == 114 and records[id]
   if known then
-    results[i] = string.sub(known, HEADER_BYTES + 1) == body and { REPLAYED, known } or IDEMPOTENCY_MISMATCH
+    results[i] = sub(known, HEADER_BYTES + 1) == body and { REPLAYED, known } or IDEMPOTENCY_MISMATCH
   elseif not state then
     results[i] = UNKNOWN_SALE
   else
@@ -223,23 +224,23 @@ for i = 1, count do
     else
       local units
       refused, units, entries = examine(customer, body)
-      packed_units = units and struct.pack('>I4', units)
+      packed_units = units and pack('>I4', units)
     end
     if refused then
       results[i] = refused
     else
       place = place + 1
       results[i] = place
-      local record = header .. struct.pack('>I6', place) .. body
+      local record = header .. pack('>I6', place) .. body
       records[id] = record -- not written yet: a later claim of this customer, or of this key, finds it here
       entries = (entries or '') .. id .. packed_units
       customers[customer] = entries
-      local n = #record_writes
-      record_writes[n + 1], record_writes[n + 2] = id, record
-      n = #hold_writes
-      hold_writes[n + 1], hold_writes[n + 2] = held_until_text, id
-      n = #customer_writes
-      customer_writes[n + 1], customer_writes[n + 2] = customer, entries
+      record_writes[record_count + 1], record_writes[record_count + 2] = id, record
+      record_count = record_count + 2
+      customer_writes[customer_count + 1], customer_writes[customer_count + 2] = customer, entries
+      customer_count = customer_count + 2
+      local holds = 2 * (place - place_before)
+      hold_writes[holds - 1], hold_writes[holds] = held_until_text, id
       fact('reservation.held', id .. record)
     end
   end

@@ -8,6 +8,8 @@
 -- A script is run anew by every call, and each `local function` in it costs that call about half a microsecond: what is
 -- rarely needed is made where it is needed.
 
+local redis_call, format, byte, sub = redis.call, string.format, string.byte, string.sub
+local ARGV = ARGV
 local SALE, STOCK, CUSTOMERS, RESERVATIONS, HOLDS, JOURNAL = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 
 -- State of a reservation: the first byte of its record.
@@ -35,10 +37,13 @@ local changed = {} -- sku -> item whose counters must be written
 local customers = {} -- customer -> packed entries; false when there are none
 local records = {} -- id -> packed record; false when there is none
 local record_writes, hold_writes, customer_writes = {}, {}, {} -- arguments of HSET, ZADD, HSET
+local record_count, customer_count = 0, 0 -- how many there are in two of them: `#` would look for the end each time
+
+local fact_id = '%d-' .. now_text
 
 local function fact(kind, data)
   seq = seq + 1
-  redis.call('XADD', JOURNAL, string.format('%d-', seq) .. now_text, kind, data)
+  redis_call('XADD', JOURNAL, format(fact_id, seq), kind, data)
 end
 
 local function item_of(sku)

@@ -53,14 +53,12 @@ local function releasing()
       entries = string.sub(entries, 1, first + ID_BYTES - 1) .. NO_UNITS .. string.sub(entries, first + ENTRY_BYTES)
     end
     customers[customer] = entries
-    local n = #customer_writes
-    customer_writes[n + 1] = customer
-    customer_writes[n + 2] = entries
+    customer_writes[customer_count + 1], customer_writes[customer_count + 2] = customer, entries
+    customer_count = customer_count + 2
     record = string.char(target) .. string.sub(record, 2)
     records[id] = record
-    n = #record_writes
-    record_writes[n + 1] = id
-    record_writes[n + 2] = record
+    record_writes[record_count + 1], record_writes[record_count + 2] = id, record
+    record_count = record_count + 2
     fact(kind, data)
   end
 
