@@ -110,6 +110,29 @@ CLOCK = CpuClock()
 pytestmark = pytest.mark.benchmark(timer=CLOCK.read)
 
 
+async def bench_baseline(benchmark: BenchmarkFixture, redis: "Redis", report: Report) -> None:
+    """What the machine makes of two simple things today: read the other figures against them."""
+    await redis.config_set("appendonly", "no")
+    count = 20_000
+    sets = [("SET", f"key-{number}", "value") for number in range(count)]
+    empty = await redis.script_load("return 1")
+    evals = [("EVALSHA", empty, 1, "key")] * count
+    costs = {}
+    for name, commands in (("SET", sets), ("EVALSHA of an empty script", evals)):
+        rounds = []
+        for _ in range(3):
+            before = await cpu_seconds(redis)
+            await send(redis, commands)
+            rounds.append(await cpu_seconds(redis) - before)
+        costs[name] = min(rounds)
+        row = (name, f"{costs[name] / count * 1e6:.1f}")
+        report.row("the machine today: Redis CPU of simple commands", ("command", "us each"), row)
+    info = await redis.info()
+    await redis.config_set("appendonly", "yes")
+    CLOCK.record(benchmark, [costs["SET"]], info)
+    report.keep("baseline", costs, info)
+
+
 @pytest.mark.parametrize("durable", [False, True], ids=["memory", "fsync-always"])
 @pytest.mark.parametrize("batch", [1, 8, 32, 128])
 async def bench_reserve(

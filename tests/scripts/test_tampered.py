@@ -32,7 +32,7 @@ FAULTS = {
         "seq = seq + (kind == 'reservation.cancelled' and 2 or 1)",
     ),
     "gives a place twice": ("reserve", "place = place + 1", "place = math.max(place, 2)"),
-    "forgets a replay": ("reserve", "results[i] = string.sub(known", "results[i] = '' == string.sub(known"),
+    "forgets a replay": ("reserve", "results[i] = sub(known", "results[i] = '' == sub(known"),
     "opens late": ("reserve", "now < opens_ms", "now <= opens_ms"),
     "expires early": ("includes/release", "'-inf', now_text", "'-inf', string.format('%.0f', now + 1)"),
     "leaves the hold when it is cancelled": ("includes/release", "redis.call('ZREM', HOLDS, id)", ""),
