@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- @include book
 -- @include release
+-- @include outcome
 --
 -- cancel: ends one hold early. A hold whose time is over is expired instead. It may run when memory is full.
 --
@@ -18,9 +19,6 @@
 --   outcome, in order of precedence: 2 UNKNOWN_RESERVATION, 3 ALREADY_CONFIRMED, 4 ALREADY_CANCELLED, 5 ALREADY_EXPIRED,
 --   6 ALREADY_REFUNDED, 1 DONE
 
-local DONE, UNKNOWN_RESERVATION, ALREADY_CONFIRMED, ALREADY_CANCELLED, ALREADY_EXPIRED, ALREADY_REFUNDED = 1, 2, 3, 4, 5, 6
-local ALREADY = { [CONFIRMED] = ALREADY_CONFIRMED, [CANCELLED] = ALREADY_CANCELLED, [EXPIRED] = ALREADY_EXPIRED,
-  [REFUNDED] = ALREADY_REFUNDED }
 
 local id, reason = ARGV[2], ARGV[3]
 local release_one, _, _, record_of, is_overdue = releasing()

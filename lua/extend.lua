@@ -1,6 +1,7 @@
 #!lua
 -- @include book
 -- @include release
+-- @include outcome
 --
 -- extend: moves the end of one hold, once in its life. A hold whose time is over is expired instead.
 --
@@ -18,10 +19,7 @@
 --   outcome, in order of precedence: 2 UNKNOWN_RESERVATION, 3 ALREADY_CONFIRMED, 4 ALREADY_CANCELLED, 5 ALREADY_EXPIRED,
 --   6 ALREADY_REFUNDED, 7 ALREADY_EXTENDED, 1 DONE
 
-local DONE, UNKNOWN_RESERVATION, ALREADY_CONFIRMED, ALREADY_CANCELLED, ALREADY_EXPIRED, ALREADY_REFUNDED = 1, 2, 3, 4, 5, 6
 local ALREADY_EXTENDED = 7
-local ALREADY = { [CONFIRMED] = ALREADY_CONFIRMED, [CANCELLED] = ALREADY_CANCELLED, [EXPIRED] = ALREADY_EXPIRED,
-  [REFUNDED] = ALREADY_REFUNDED }
 local EXTENDED = 1 -- bit of the flags byte
 
 local id, extension_ms = ARGV[2], tonumber(ARGV[3])

@@ -115,7 +115,8 @@ def test_the_outcomes_are_numbered_as_in_the_enum(name: str) -> None:
     )  # HELD is a place instead
     assert said == {word: number for word, number in members.items() if word not in left_out}
     states = {state.name for state in State}
-    in_code = {word: n for word, n in constants(text(name)).items() if word in members and word not in states}
+    source = loader.load(name).source
+    in_code = {word: n for word, n in constants(source).items() if word in members and word not in states}
     assert in_code == said
 
 
