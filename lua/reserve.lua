@@ -18,9 +18,10 @@
 -- ARGV[4] how many skus follow; then those skus
 -- ARGV[..] of each reservation: id, customer, body (MessagePack: customer, then sku and units of each line)
 --
--- Returns { now_ms, version, opens_ms, held_until_ms, place, items, decision of each reservation }
+-- Returns { now_ms, version, opens_ms, held_until_ms, place, closes_ms (0: none), what the sale answers everybody (0: nothing),
+--   items, decision of each reservation }
 --   items: { sku, available, held, next_release_ms, certain_until_ms, ... } of every item named, after the batch; when it
---     has nothing left, its earliest hold ends at next_release_ms (0: not among the first holds) and nothing of it comes back
+--     has too little left, its earliest hold ends at next_release_ms (0: not among the first holds) and nothing of it comes back
 --     by itself before certain_until_ms (0: never)
 --   a decision is the place (>= 1) of a new hold, or a negative outcome, or { negative outcome, detail }, in precedence:
 --     -2 REPLAYED              { , record }
@@ -31,7 +32,7 @@
 --     -7 PAUSED
 --     -8 CLOSED
 --     -9 LIMIT_REACHED         { , the customer's entries, sku ('' when it is the sale's limit) }
---    -10 SOLD_OUT              { , sku, units of it that this customer holds }; bare for the one sku of a new customer
+--    -10 SOLD_OUT              { , sku, units of it that this customer holds (0 for one with very many) }; bare for the one sku of a new customer
 --    -11 RECLAIMING            ask again: more overdue holds than one call takes back
 
 local REPLAYED, IDEMPOTENCY_MISMATCH, UNKNOWN_SALE, UNKNOWN_ITEM = -2, -3, -4, -5
@@ -46,6 +47,7 @@ local shapes = ARGV[3]
 local count = #shapes / 2
 local first_arg = 5 + ARGV[4]
 local results = {}
+local short_of = {} -- skus of which somebody wanted more than there is
 local nothing_overdue = false -- known to be so at this instant
 
 -- What the sale as a whole answers, whoever asks.
@@ -98,7 +100,8 @@ local function examine(customer, body)
     for first = 1, #entries, ENTRY_BYTES do
       local counted = struct.unpack('>I4', entries, first + ID_BYTES)
       if counted > 0 and sku then
-        local held = body_of(record_of(string.sub(entries, first, first + ID_BYTES - 1)))
+        local record = record_of(string.sub(entries, first, first + ID_BYTES - 1))
+        local held = record and body_of(record) or {}
         counted = 0
         for i = 2, #held, 2 do
           if held[i] == sku then
@@ -143,7 +146,7 @@ local function examine(customer, body)
     for first = 1, #entries, ENTRY_BYTES do
       local id = string.sub(entries, first, first + ID_BYTES - 1)
       local record = record_of(id)
-      if is_overdue(record) then
+      if record and is_overdue(record) then
         release_one(id, record, EXPIRED, 'reservation.expired', id)
       end
     end
@@ -154,7 +157,7 @@ local function examine(customer, body)
     while item.available < units do
       local left = tonumber(ARGV[2])
       if left <= 0 then
-        return redis.call('ZCOUNT', HOLDS, '-inf', now_text) > 0 and RECLAIMING or SOLD_OUT
+        return redis.call('ZCOUNT', HOLDS, '-inf', now_text) > overdue_seen and RECLAIMING or SOLD_OUT
       end
       local ended = release_overdue(string.format('%d', math.min(left, 100)))
       if ended == 0 then
@@ -185,7 +188,8 @@ local function examine(customer, body)
   for i = 2, #lines, 2 do
     local short = reclaim(items[lines[i]], lines[i + 1])
     if short == SOLD_OUT then
-      return { SOLD_OUT, lines[i], units_of(lines[i]) }
+      short_of[lines[i]] = true
+      return { SOLD_OUT, lines[i], #(customers[customer] or '') > ENTRIES_KEPT * ENTRY_BYTES and 0 or units_of(lines[i]) }
     elseif short then
       return short
     end
@@ -252,7 +256,7 @@ local named = {}
 for sku, item in pairs(items) do
   if item then
     local next_release, certain_until = 0, 0
-    if item.available == 0 and item.held > 0 then
+    if item.held > 0 and (item.available == 0 or short_of[sku]) then
       local _, _, body_of = releasing()
       local ids = redis.call('ZRANGE', HOLDS, '0', '31', 'WITHSCORES')
       for i = 1, #ids, 2 do
@@ -274,4 +278,4 @@ for sku, item in pairs(items) do
     named[n + 4], named[n + 5] = next_release, certain_until
   end
 end
-return { now, version, opens_ms, held_until, place, named, results }
+return { now, version, opens_ms, held_until, place, closes_ms, refusal or 0, named, results }

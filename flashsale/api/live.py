@@ -120,5 +120,7 @@ async def _send_frames(request: web.Request, response: web.StreamResponse, feed:
         elif loop.time() - spoke_at >= HEARTBEAT_S:
             await response.write(b": still here\n\n")
             spoke_at = loop.time()
-        # A second at most, so that a drain ends the stream soon.
-        await asyncio.wait({feed.next}, timeout=1.0)
+        if feed.number == sent:  # another frame may have come while this one was written
+            await asyncio.wait(
+                {feed.next}, timeout=1.0
+            )  # a second at most, so that a drain ends the stream soon

@@ -60,7 +60,7 @@ def _refusal(sale: str, offer: Offer | None, refused: Refused) -> Problem:
             release = refused.next_release_ms
             return Problem(
                 "sold_out",
-                f"No unit of {refused.sku} is left.",
+                f"Not enough units of {refused.sku} are left.",
                 sku=refused.sku,
                 held_by_others=refused.held_by_others,
                 next_release_at=to_rfc3339(release) if release else None,

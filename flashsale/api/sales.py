@@ -63,6 +63,7 @@ async def steer(request: web.Request) -> web.Response:
         raise _unknown_sale(sale)
     if outcome is SetState.CLOSED:
         raise Problem("closed", "The sale is closed and stays so.")
+    shop.reservations.changed(sale)
     return render.json_response(render.sale(await _view(shop, sale)))
 
 
@@ -85,7 +86,7 @@ async def restock(request: web.Request) -> web.Response:
         case Restock.CLOSED:
             raise Problem("closed", "The sale is closed; it cannot be restocked.")
         case Restock.DONE | Restock.REPLAYED:
-            shop.reservations.restocked(sale)
+            shop.reservations.changed(sale)
     return render.json_response(render.sale(await _view(shop, sale)))
 
 

@@ -55,7 +55,7 @@ class Subcommands(click.Group):
 def cli() -> None:
     """Sell limited stock to everyone at once, each unit exactly once.
 
-    Every option can be given as an environment variable as well; --help of a command names them.
+    Every setting can be given as an environment variable as well; --help of a command names them.
     """
 
 

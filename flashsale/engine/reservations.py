@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from flashsale.engine.batcher import Batcher, Queue
 from flashsale.engine.catalog import Catalog, Offer
@@ -18,6 +19,13 @@ from flashsale.scripts.reserve import Batch, Claim, Decision, Refused
 from flashsale.store.client import StoreUnavailableError
 from flashsale.store.sales import SaleStore
 
+_AT_ONCE: Final = 500
+"""Reservations of one customer read in one look."""
+REFRESH_PAUSE_S: Final = 0.25
+REFRESH_SHARE: Final = 50
+"""Between two readings of who has something: at least this many times as long as the last one took."""
+TOO_MANY_PAUSE_S: Final = 60.0
+
 
 @dataclass(slots=True)
 class _Desk:
@@ -26,6 +34,8 @@ class _Desk:
     batcher: Batcher
     memory: Memory
     refreshing: "asyncio.Task[None] | None" = None
+    refresh_at: float = 0.0
+    """Loop time before which the list of who has something is not read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,9 @@ class Reservations:
         self._on_batch = on_batch
         self._on_memory = on_memory
         self._desks: dict[str, _Desk] = {}
+        self._lane = (
+            store.lane()
+        )  # one for all sales: their calls carry their keys, and the store runs one at a time
 
     async def reserve(
         self, sale: str, customer: str, lines: tuple[Line, ...], idempotency_key: str | None = None
@@ -95,7 +108,7 @@ class Reservations:
 
     def _new_desk(self, sale: str) -> _Desk:
         memory = Memory()
-        lane = self._store.lane()
+        lane = self._lane
 
         async def send(claims: Sequence[Claim]) -> Batch:
             return await self._store.reserve(lane, sale, claims)
@@ -103,7 +116,7 @@ class Reservations:
         def observe(batch: Batch, sent_at: float) -> None:
             memory.observe(batch, sent_at)
             self._on_batch(len(batch.decisions), desk.batcher.now() - sent_at)
-            if memory.wants_holders and desk.refreshing is None:
+            if memory.wants_holders and desk.refreshing is None and desk.batcher.now() >= desk.refresh_at:
                 desk.refreshing = asyncio.get_running_loop().create_task(self._refresh_holders(sale, desk))
 
         desk = _Desk(Batcher(send, self._queue, observe=observe), memory)
@@ -111,13 +124,19 @@ class Reservations:
         return desk
 
     async def _refresh_holders(self, sale: str, desk: _Desk) -> None:
+        """Reads who has something. While the sale goes on selling that is soon out of date, so it may cost little."""
+        started, pause_s = desk.batcher.now(), REFRESH_PAUSE_S
         try:
             known = await self._store.holders(sale)
-            if known is not None:
+            if known is None:
+                pause_s = TOO_MANY_PAUSE_S
+            else:
                 desk.memory.learn_holders(*known)
         except StoreUnavailableError:
             desk.memory.forget(desk.batcher.now())
         finally:
+            now = desk.batcher.now()
+            desk.refresh_at = now + max(pause_s, REFRESH_SHARE * (now - started))
             desk.refreshing = None
 
     async def get(self, reservation_id: ReservationId) -> Found | None:
@@ -136,11 +155,12 @@ class Reservations:
         if await self._catalog.get(sale) is None:
             return None
         (entries,) = (await self._store.look(sale, customers=[customer])).entries
-        look = await self._store.look(sale, tokens=[entry.token for entry in entries])
-        version = look.sale.version if look.sale else 0
-        found = [
-            await self._found(sale, version, reservation, look.now_ms) for reservation in look.reservations
-        ]
+        found: list[Found | None] = []
+        for start in range(0, len(entries), _AT_ONCE):
+            tokens = [entry.token for entry in entries[start : start + _AT_ONCE]]
+            look = await self._store.look(sale, tokens=tokens)
+            version = look.sale.version if look.sale else 0
+            found += [await self._found(sale, version, each, look.now_ms) for each in look.reservations]
         return [each for each in found if each is not None]
 
     async def _found(
@@ -156,8 +176,8 @@ class Reservations:
             desk.memory.forget(desk.batcher.now())
         return resolved
 
-    def restocked(self, sale: str) -> None:
-        """Units came back by this worker's own doing: what it remembers of the sale is out of date."""
+    def changed(self, sale: str) -> None:
+        """The brand has changed the sale through this worker: what it remembers of the sale is out of date."""
         if (desk := self._desks.get(sale)) is not None:
             desk.memory.forget(desk.batcher.now())
 

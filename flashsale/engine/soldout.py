@@ -2,7 +2,8 @@
 
 It may only answer for the store when the store's answer is certain to be the same. So the memory of an item holds
 - for 50 ms at most, and one request is let through after 40 ms to renew it (the probe);
-- never beyond the instant at which the next hold of the item ends, because its units come back then;
+- never beyond the instant at which the next hold of the item ends, because its units come back then, or the sale closes;
+- only while the sale is open: not open, paused and closed come before sold out;
 - only for customers who have nothing of the sale: others may be over their limit, which comes before sold out. Who has
   something is a copy of the store's list, good as long as the sale has granted no further place.
 Requests with an Idempotency-Key always go to the store: they may be the repetition of one that was granted.
@@ -52,10 +53,12 @@ class Memory:
         """Learns from a batch that was sent at `sent_at`; the store's answer is at least as young."""
         self._place = max(self._place, batch.place)
         for sku, item in batch.items.items():
-            if item.available or sent_at <= self._forgotten_at:
+            if item.available or not batch.open or sent_at <= self._forgotten_at:
                 self._items.pop(sku, None)
                 continue
             lifetime = LIFETIME_S
+            if batch.closes_ms:
+                lifetime = min(lifetime, (batch.closes_ms - batch.now_ms) / 1000)
             if item.certain_until_ms:
                 lifetime = min(lifetime, (item.certain_until_ms - batch.now_ms) / 1000)
             self._items[sku] = SoldOut(

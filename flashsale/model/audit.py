@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import orjson
 
+from flashsale.model import instants
 from flashsale.model.facts import Fact, FactType
 from flashsale.model.reservation import COUNTED, Entry, Reservation, State
 
@@ -45,6 +47,8 @@ class Claimed:
 class Terms:
     """What `sale.opened` froze. Limits are None when there are none."""
 
+    opens_ms: int
+    closes_ms: int | None
     hold_ms: int
     limit: int | None
     item_limits: dict[str, int | None]
@@ -62,6 +66,8 @@ class Replay:
     reservations: dict[str, Claimed] = field(default_factory=dict)
     customers: dict[str, list[str]] = field(default_factory=dict)
     """customer -> tokens, oldest first"""
+    counted: dict[str, dict[str, int]] = field(default_factory=dict)
+    """customer -> sku -> units that count against the limits"""
     holds: int = 0
 
     def apply(self, fact: Fact) -> None:
@@ -103,6 +109,8 @@ class Replay:
             raise FactError(fact.seq, "a hold was granted before the sale had opened")
         if self.state != "open":
             raise FactError(fact.seq, f"a hold was granted while the sale was {self.state}")
+        if self.terms.closes_ms is not None and fact.at_ms >= self.terms.closes_ms:
+            raise FactError(fact.seq, "a hold was granted after the sale had closed")
         if claim.token in self.reservations:
             raise FactError(fact.seq, f"reservation {claim.token} was granted twice")
         if claim.place != self.place + 1:
@@ -123,9 +131,10 @@ class Replay:
             claim.customer, claim.lines, claim.place, claim.held_ms, claim.held_until_ms
         )
         self.customers.setdefault(claim.customer, []).append(claim.token)
+        self._count(claim.customer, claim.lines, +1)
 
     def _check_limits(self, fact: Fact, claim: Reservation, terms: Terms) -> None:
-        has = self._units_of(claim.customer)
+        has = self.counted.get(claim.customer, {})
         total = sum(has.values()) + claim.units
         if terms.limit is not None and total > terms.limit:
             raise FactError(
@@ -139,14 +148,11 @@ class Replay:
                     f"customer {claim.customer!r} has {has.get(sku, 0) + units} of {sku}, the limit is {most}",
                 )
 
-    def _units_of(self, customer: str) -> dict[str, int]:
-        units: dict[str, int] = {}
-        for token in self.customers.get(customer, ()):
-            claimed = self.reservations[token]
-            if claimed.state in COUNTED:
-                for sku, count in claimed.lines:
-                    units[sku] = units.get(sku, 0) + count
-        return units
+    def _count(self, customer: str, lines: tuple[tuple[str, int], ...], sign: int) -> None:
+        """Units that begin (+1) or cease (-1) to count against the customer's limits."""
+        has = self.counted.setdefault(customer, {})
+        for sku, units in lines:
+            has[sku] = has.get(sku, 0) + sign * units
 
     def _hold(self, fact: Fact) -> Claimed:
         claimed = self.reservations.get(fact.token)
@@ -165,6 +171,7 @@ class Replay:
             raise FactError(fact.seq, f"reservation {fact.token} was expired before its time")
         claimed.state = State.EXPIRED if fact.type == FactType.EXPIRED else State.CANCELLED
         self.holds -= 1
+        self._count(claimed.customer, claimed.lines, -1)
         for sku, units in claimed.lines:
             self.items[sku].available += units
             self.items[sku].held -= units
@@ -191,7 +198,12 @@ class Replay:
             raise FactError(fact.seq, "the sale opened twice")
         definition = orjson.loads(fact.data)
         limits = {item["sku"]: item["limit_per_customer"] for item in definition["items"]}
-        self.terms = Terms(definition["hold_seconds"] * 1000, definition["limit_per_customer"], limits)
+        opens_ms, closes_ms = _instant(definition["opens_at"]), _instant(definition["closes_at"])
+        if opens_ms is None or fact.at_ms < opens_ms:
+            raise FactError(fact.seq, "the sale opened before its time")
+        self.terms = Terms(
+            opens_ms, closes_ms, definition["hold_seconds"] * 1000, definition["limit_per_customer"], limits
+        )
         for sku, item in list(self.items.items()):
             if sku not in limits:
                 if item.stock:
@@ -240,3 +252,7 @@ class Replay:
             yield f"customer {customer!r} is counted with {entries}, the facts say {counted}"
         elif strangers := {entry.token for entry in entries} - set(tokens):
             yield f"customer {customer!r} is counted with reservations of others: {sorted(strangers)}"
+
+
+def _instant(text: str | None) -> int | None:
+    return instants.from_datetime(datetime.fromisoformat(text)) if text is not None else None

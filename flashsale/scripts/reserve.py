@@ -87,6 +87,10 @@ class Batch:
     """Of the sale's definition."""
     place: int
     """The last place granted in the sale."""
+    closes_ms: int
+    """0 when the sale has no end of its own."""
+    open: bool
+    """The sale as a whole refuses nobody: it is neither unknown, closed, paused nor yet to open."""
     items: dict[str, Availability]
     decisions: list[Decision]
 
@@ -109,7 +113,7 @@ def encode(claims: Sequence[Claim], now_ms: int = 0) -> list[str | bytes | int]:
 
 def decode(claims: Sequence[Claim], reply: Sequence[Any]) -> Batch:
     """The reply of `reserve` to these claims."""
-    now, version, opens_ms, held_until, place, named, results = reply
+    now, version, opens_ms, held_until, place, closes_ms, refusal, named, results = reply
     items = {
         named[at].decode(): Availability(*named[at + 1 : at + _AVAILABILITY])
         for at in range(0, len(named), _AVAILABILITY)
@@ -127,7 +131,7 @@ def decode(claims: Sequence[Claim], reply: Sequence[Any]) -> Batch:
             decisions.append(_sold_out(claim.lines[0][0], 0, now, items))
         else:
             decisions.append(Refused(Reserve(-result), now, opens_ms))
-    return Batch(now, version, place, items, decisions)
+    return Batch(now, version, place, closes_ms, refusal == 0, items, decisions)
 
 
 def _detailed(claim: Claim, result: Sequence[Any], now: int, items: dict[str, Availability]) -> Decision:

@@ -2,7 +2,7 @@
 -- @include write
 --
 -- The book of a sale while a script runs: what the script needs is read once, changed in memory, and written once at the
--- end by save(). Facts are appended to the journal at once, so their order is the order of the decisions.
+-- end by save(), the facts first, in the order of the decisions. Whatever fails before save() has therefore written nothing.
 --
 -- Needs KEYS[1..6] = sale, stock, customers, reservations, holds, journal (see flashsale/keys.py).
 -- A script is run anew by every call, and each `local function` in it costs that call about half a microsecond: what is
@@ -37,13 +37,17 @@ local changed = {} -- sku -> item whose counters must be written
 local customers = {} -- customer -> packed entries; false when there are none
 local records = {} -- id -> packed record; false when there is none
 local record_writes, hold_writes, customer_writes = {}, {}, {} -- arguments of HSET, ZADD, HSET
+local facts, fact_count = {}, 0 -- entry id, type, data of each
+local removals, overdue_seen = {}, 0 -- holds to take out: by id, and how many of the first ones by rank
+local sale_writes = {} -- arguments of HSET
 local record_count, customer_count = 0, 0 -- how many there are in two of them: `#` would look for the end each time
 
 local fact_id = '%d-' .. now_text
 
 local function fact(kind, data)
   seq = seq + 1
-  redis_call('XADD', JOURNAL, format(fact_id, seq), kind, data)
+  facts[fact_count + 1], facts[fact_count + 2], facts[fact_count + 3] = format(fact_id, seq), kind, data
+  fact_count = fact_count + 3
 end
 
 local function item_of(sku)
@@ -58,15 +62,23 @@ local function item_of(sku)
 end
 
 -- The opening is a fact of its own, before the first hold; it carries the definition, which is frozen from here on. It is
--- complete at once, as a script that then finds nothing to do returns without save().
+-- written at once, as a script that then finds nothing to do returns without save().
 if state and not opened and now >= opens_ms then
-  fact('sale.opened', redis.call('HGET', SALE, 'definition'))
+  seq = seq + 1
+  redis_call('XADD', JOURNAL, format(fact_id, seq), 'sale.opened', redis.call('HGET', SALE, 'definition'))
   redis.call('HSET', SALE, 'opened', '1', 'seq', string.format('%d', seq))
   seq_before = seq
 end
 
 -- Writes what changed. Nothing after this call may fail.
 local function save()
+  for i = 1, fact_count, 3 do
+    redis_call('XADD', JOURNAL, facts[i], facts[i + 1], facts[i + 2])
+  end
+  if overdue_seen > 0 then
+    redis.call('ZREMRANGEBYRANK', HOLDS, '0', string.format('%d', overdue_seen - 1))
+  end
+  write('ZREM', HOLDS, removals)
   write('HSET', RESERVATIONS, record_writes)
   write('ZADD', HOLDS, hold_writes)
   write('HSET', CUSTOMERS, customer_writes)
@@ -80,6 +92,9 @@ local function save()
   end
   write('HSET', STOCK, args)
   if seq ~= seq_before or place ~= place_before then
-    redis.call('HSET', SALE, 'seq', string.format('%d', seq), 'place', string.format('%d', place))
+    local n = #sale_writes
+    sale_writes[n + 1], sale_writes[n + 2] = 'seq', string.format('%d', seq)
+    sale_writes[n + 3], sale_writes[n + 4] = 'place', string.format('%d', place)
+    redis.call('HSET', SALE, unpack(sale_writes))
   end
 end

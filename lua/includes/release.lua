@@ -2,8 +2,7 @@
 --
 -- releasing() makes the functions that end holds, and returns release_one, release_overdue, body_of, record_of, is_overdue:
 -- release(id, record, body, target, kind, data): ends a hold. Its units go back to available, the customer's limit is
---   freed, the record keeps its place and lines under the new state, and one fact is appended. The caller takes the id out
---   of the holds.
+--   freed, the record keeps its place and lines under the new state, and one fact is appended.
 -- release_one(id, record, target, kind, data): the same, and takes the id out of the holds.
 -- release_overdue(limit): ends the holds whose time is over, oldest first, at most `limit`; returns how many.
 -- body_of(record): { customer, sku, units, sku, units, ... }
@@ -63,12 +62,12 @@ local function releasing()
   end
 
   local function release_one(id, record, target, kind, data)
-    redis.call('ZREM', HOLDS, id)
+    removals[#removals + 1] = id
     release(id, record, body_of(record), target, kind, data)
   end
 
   local function release_overdue(limit)
-    local ids = redis.call('ZRANGEBYSCORE', HOLDS, '-inf', now_text, 'LIMIT', '0', limit)
+    local ids = redis.call('ZRANGEBYSCORE', HOLDS, '-inf', now_text, 'LIMIT', string.format('%d', overdue_seen), limit)
     local n = #ids
     if n == 0 then
       return 0
@@ -76,7 +75,9 @@ local function releasing()
     local bodies, unknown = {}, {}
     local packed = redis.call('HMGET', RESERVATIONS, unpack(ids))
     for i = 1, n do
-      local body = packed[i] and body_of(packed[i])
+      -- Not those that this call has ended one by one, nor one whose record somebody has deleted: the audit names that.
+      local record = packed[i] and (records[ids[i]] or packed[i])
+      local body = record and string.byte(record) == HELD and body_of(record)
       bodies[i] = body
       if body and customers[body[1]] == nil then
         unknown[#unknown + 1] = body[1]
@@ -89,12 +90,11 @@ local function releasing()
       end
     end
     for i = 1, n do
-      -- A hold whose record somebody has deleted must not keep the others from ending; the audit names it.
       if bodies[i] then
         release(ids[i], packed[i], bodies[i], EXPIRED, 'reservation.expired', ids[i])
       end
     end
-    redis.call('ZREMRANGEBYRANK', HOLDS, '0', string.format('%d', n - 1))
+    overdue_seen = overdue_seen + n
     return n
   end
 

@@ -5,7 +5,8 @@
 
 local function set_state(target, kind, data)
   state = target
-  redis.call('HSET', SALE, 'state', target)
+  sale_writes[#sale_writes + 1] = 'state'
+  sale_writes[#sale_writes + 1] = target
   fact(kind, data)
 end
 

@@ -16,7 +16,7 @@ VERSION = 7
 
 def answer(claims: Sequence[Claim], outcome: Reserve = Reserve.SOLD_OUT) -> Batch:
     decisions: list[Decision] = [Refused(outcome, sku=each.customer) for each in claims]
-    return Batch(0, VERSION, 0, {}, decisions)
+    return Batch(0, VERSION, 0, 0, True, {}, decisions)
 
 
 class Post:
@@ -244,7 +244,7 @@ async def test_claims_asked_to_ask_again_do_so_first_and_in_order() -> None:
     futures.append(batcher.submit(claim("e")))
     decisions = [Refused(Reserve.SOLD_OUT, sku=name) for name in "abcd"]
     decisions[0] = decisions[2] = Refused(Reserve.RECLAIMING)
-    post.replies[0].set_result(Batch(0, VERSION, 0, {}, [*decisions]))
+    post.replies[0].set_result(Batch(0, VERSION, 0, 0, True, {}, [*decisions]))
     await turns()
     assert post.batches[1] == ["a", "c", "e"]
     assert [future.done() for future in futures] == [False, True, False, True, False]

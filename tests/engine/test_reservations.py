@@ -129,7 +129,7 @@ async def test_units_that_this_worker_gave_back_can_be_had_at_once(worker: Worke
     await held(worker, "ann")
     await worker.remember_sold_out()
     await worker.store.restock(SALE, sku="car", units=1, reason="")
-    worker.reservations.restocked(SALE)
+    worker.reservations.changed(SALE)
     assert await worker.outcome("bob") is Reserve.HELD
 
 

@@ -7,9 +7,24 @@ NOW_MS = 1_800_000_000_000
 
 
 def batch(
-    *, place: int = 5, available: int = 0, held: int = 3, next_release_ms: int = 0, sku: str = "car"
+    *,
+    place: int = 5,
+    available: int = 0,
+    held: int = 3,
+    next_release_ms: int = 0,
+    sku: str = "car",
+    closes_ms: int = 0,
+    is_open: bool = True,
 ) -> Batch:
-    return Batch(NOW_MS, 1, place, {sku: Availability(available, held, next_release_ms, next_release_ms)}, [])
+    return Batch(
+        NOW_MS,
+        1,
+        place,
+        closes_ms,
+        is_open,
+        {sku: Availability(available, held, next_release_ms, next_release_ms)},
+        [],
+    )
 
 
 def wants_holders(known: Memory) -> bool:
@@ -134,3 +149,20 @@ def test_places_never_go_back() -> None:
     known = memory()
     known.observe(batch(place=3), 100.0)
     assert known.place == 5
+
+
+def test_a_sale_that_is_not_open_is_no_sold_out_item() -> None:
+    known = Memory()
+    known.observe(batch(), 10.0)
+    known.learn_holders(5, frozenset())
+    assert known.answer("car", "ann", 10.001) is not None
+    known.observe(batch(is_open=False), 10.002)
+    assert known.answer("car", "ann", 10.003) is None
+
+
+def test_it_ends_when_the_sale_closes() -> None:
+    known = Memory()
+    known.observe(batch(closes_ms=NOW_MS + 20), 10.0)
+    known.learn_holders(5, frozenset())
+    assert known.answer("car", "ann", 10.019) is not None
+    assert known.answer("car", "ann", 10.021) is None

@@ -76,10 +76,9 @@ class Oracle:
         return sorted((each.held_until_ms, each.token) for each in live)
 
     def next_release_ms(self, sku: str) -> int:
-        """When the first hold of an item that has nothing left ends; 0 when it has something left, or no hold."""
-        _, available, held, _ = self.items()[sku]
+        """When the first hold of an item ends; 0 when it has none."""
         ends = [self.reservations[token].held_until_ms for token in self._live_tokens(sku)]
-        return min(ends) if available == 0 and held else 0
+        return min(ends, default=0)
 
     def _live_tokens(self, sku: str) -> list[str]:
         live = [each for each in self.reservations.values() if each.state is State.HELD]

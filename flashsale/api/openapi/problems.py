@@ -205,7 +205,7 @@ KINDS: Final[tuple[ProblemKind, ...]] = (
             "Too few units are left of the item `sku`. Units that others hold may come back: `held_by_others` "
             "counts them, `next_release_at` is the earliest instant at which one of these holds ends."
         ),
-        detail="No unit of giulia is left.",
+        detail="Not enough units of giulia are left.",
         extra={
             "sku": _SKU,
             "held_by_others": {"type": "integer", "minimum": 0},
