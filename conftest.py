@@ -1,5 +1,6 @@
 """What every run of the tests shares: the option that turns a skipped test into a failure."""
 
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -12,6 +13,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail a test that would be skipped or expected to fail, saying why it was",
     )
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C and a closed terminal, which nohup and the background ignore: tests send both to what they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)
