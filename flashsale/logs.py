@@ -49,7 +49,7 @@ class Redactor:
         known = sorted((form for form in forms if len(form) >= MIN_SECRET_CHARACTERS), key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:  # noqa: D102
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:  # noqa: D102 - structlog's own
         return {self.text(str(key)): self._clean(str(key), value) for key, value in event.items()}
 
     def text(self, text: str) -> str:

@@ -85,8 +85,8 @@ def _check_shopper_secret(secret: SecretStr) -> SecretStr:
 def _load_public_key(value: str) -> str:
     """PEM text as it is, a path's file read: the answer is always the PEM text of an Ed25519 public key."""
     # Imported only where a key is given: it costs every other start of a command a tenth of a second.
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - slow
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415 - slow
 
     pem = value.replace("\\n", "\n") if value.lstrip().startswith("-----BEGIN") else None
     if pem is None:

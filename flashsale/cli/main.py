@@ -34,10 +34,10 @@ class Subcommands(click.Group):
     Each module of the table has its click command in the attribute `command`.
     """
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: D102, ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: D102, ARG002 - click's own
         return list(SUBCOMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: D102, ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: D102, ARG002 - click's own
         if cmd_name not in SUBCOMMANDS:
             return None
         command = importlib.import_module(SUBCOMMANDS[cmd_name].module).command
@@ -45,7 +45,7 @@ class Subcommands(click.Group):
             raise TypeError(f"{SUBCOMMANDS[cmd_name].module}.command is no click command")
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: D102, ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: D102, ARG002 - click's own
         with formatter.section("Commands"):
             formatter.write_dl([(name, subcommand.help) for name, subcommand in SUBCOMMANDS.items()])
 

@@ -41,10 +41,10 @@ def command(**options: object) -> None:
     settings = settings_or_exit(options, "serve")
 
     # Imported once the settings are known to be good, so that their faults are named at once.
-    from flashsale.logs import configure_logs, log_remarks  # noqa: PLC0415
-    from flashsale.process.embedded import DataDirError, EmbeddedError  # noqa: PLC0415
-    from flashsale.process.listeners import CannotListenError  # noqa: PLC0415
-    from flashsale.process.supervisor import Supervisor  # noqa: PLC0415
+    from flashsale.logs import configure_logs, log_remarks
+    from flashsale.process.embedded import DataDirError, EmbeddedError
+    from flashsale.process.listeners import CannotListenError
+    from flashsale.process.supervisor import Supervisor
 
     configure_logs(settings, "supervisor")
     log_remarks(settings)

@@ -157,8 +157,8 @@ def _redis(target: Target) -> Iterator[str | None]:
 async def _own_server(redis_url: str) -> AsyncIterator[tuple[str, str]]:
     """Address and root key of an API of our own, for as long as it is needed; no other machine reaches it."""
     # Imported here, as few commands need it: those that talk to a running server start much faster without.
-    from flashsale.api.app import build_app  # noqa: PLC0415
-    from flashsale.logs import configure_logs  # noqa: PLC0415
+    from flashsale.api.app import build_app
+    from flashsale.logs import configure_logs
 
     key = secrets.token_urlsafe(32)
     settings = load_settings(

@@ -21,8 +21,8 @@ def command(**options: object) -> None:
     settings = settings_or_exit(options, "work")
 
     # Imported once the settings are known to be good, so that their faults are named at once.
-    from flashsale.logs import configure_logs, log_remarks  # noqa: PLC0415
-    from flashsale.process.embedded import DataDirError, EmbeddedError, find_running  # noqa: PLC0415
+    from flashsale.logs import configure_logs, log_remarks
+    from flashsale.process.embedded import DataDirError, EmbeddedError, find_running
 
     if settings.embedded:
         running = find_running(settings.data_dir)
@@ -31,12 +31,12 @@ def command(**options: object) -> None:
     configure_logs(settings, "work")
     log_remarks(settings)
     if not settings.embedded:
-        from flashsale.process.work_main import run_work  # noqa: PLC0415
+        from flashsale.process.work_main import run_work
 
         run_work(settings)
         return
 
-    from flashsale.process.supervisor import Supervisor  # noqa: PLC0415
+    from flashsale.process.supervisor import Supervisor
 
     try:
         sys.exit(Supervisor(settings, http=False, work=True).run())

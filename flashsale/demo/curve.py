@@ -35,9 +35,9 @@ def draw_curve(result: Result, answers: Sequence[Answer], path: Path) -> None:
     """Write the picture of a run to `path`. Raises NoMatplotlibError."""
     try:
         # Imported here, as it is an extra and takes a while.
-        from matplotlib import rc_context  # noqa: PLC0415
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
+        from matplotlib import rc_context  # noqa: PLC0415 - an extra
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
+        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
     except ImportError as fault:
         raise NoMatplotlibError("no picture without matplotlib: pip install 'flashsale[demo]'") from fault
     with rc_context(

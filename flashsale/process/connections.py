@@ -22,7 +22,7 @@ def close_idle(server: web.Server, drained_for: float) -> None:
     `drained_for` is the number of seconds since no connection is accepted any more.
     """
     for connection in server.connections:
-        unused = connection._request_count == 0  # noqa: SLF001
+        unused = connection._request_count == 0  # noqa: SLF001 - aiohttp tells it nowhere else
         if unused and drained_for < FIRST_REQUEST_SECONDS:
             continue
         if _awaits_request(connection) and not _has_unread_bytes(connection):
@@ -31,7 +31,7 @@ def close_idle(server: web.Server, drained_for: float) -> None:
 
 def _awaits_request(connection: RequestHandler) -> bool:
     """As aiohttp itself asks, before it closes a connection that was kept alive for too long."""
-    waiter = connection._waiter  # noqa: SLF001
+    waiter = connection._waiter  # noqa: SLF001 - aiohttp tells it nowhere else
     return waiter is not None and not waiter.done()
 
 

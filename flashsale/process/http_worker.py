@@ -143,8 +143,8 @@ def main(arguments: list[str]) -> None:
     raise_file_limit()
 
     # Imported after the logs are set up, so that a fault in there is logged like any other.
-    from flashsale.api.app import build_app  # noqa: PLC0415
-    from flashsale.api.state import DRAIN  # noqa: PLC0415
+    from flashsale.api.app import build_app  # noqa: PLC0415 - after the logs
+    from flashsale.api.state import DRAIN  # noqa: PLC0415 - after the logs
 
     def tell_ready() -> None:
         os.write(ready_fd, b"+")

@@ -104,7 +104,7 @@ class Supervisor:
             for child in self._children():
                 pid = child.reap()
                 if pid is not None:
-                    mark_process_dead(pid, str(metrics_dir))  # type: ignore[no-untyped-call]
+                    mark_process_dead(pid, str(metrics_dir))  # type: ignore[no-untyped-call]  # no types there
                 if not self._stops:
                     child.restart_if_due()
             if self._announced or url is None:
