@@ -70,8 +70,8 @@ def test_every_fault_is_named_at_once() -> None:
     }
     faults = faults_of(env, purpose="serve")
     assert [fault.split(" ", 1)[0] for fault in faults] == [
-        "FLASHSALE_REDIS_URL",
         "FLASHSALE_EMBEDDED",
+        "FLASHSALE_REDIS_URL",
         "FLASHSALE_PORT",
         "FLASHSALE_WORKERS",
         "FLASHSALE_ROOT_KEY",

@@ -130,7 +130,7 @@ class PaymentRecord:
 
 def method_code(method: str) -> int:
     """The code of a method; 0 for one nobody knows."""
-    return METHODS.index(method) + 1 if method in METHODS else 0  # type: ignore[arg-type]  # just checked
+    return METHODS.index(method) + 1 if method in METHODS else 0
 
 
 def method_of(code: int) -> PaymentMethod | None:

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from flashsale.settings.checks import (
+    check_http_url,
+    check_redis_url,
+    check_root_key,
+    check_shopper_secret,
+    load_public_key,
+)
+from flashsale.settings.payments import PaymentSettings
 
 ENV_PREFIX = "FLASHSALE_"
 TEST_ENV_PREFIX = "FLASHSALE_TEST_"  # read by the test suite only, never by the product
@@ -38,87 +47,18 @@ def option_name(field: str) -> str | None:
     return "--" + field.replace("_", "-")
 
 
-def _check_redis_url(url: str) -> str:
-    """Accept what redis-py accepts; no message repeats the address, as it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"is not a valid address: {type(error).__name__}") from None
-    if parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("must begin with redis://, rediss:// or unix://")
-    if parts.scheme == "unix" and not parts.path:
-        raise ValueError("must name the socket: unix:///path/to/socket")
-    database = unquote(parts.path).strip("/")
-    if parts.scheme != "unix" and database and not database.isdecimal():
-        raise ValueError("must end in a database number, as in redis://127.0.0.1:6379/0")
-    return url
-
-
-def _check_http_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise ValueError("is not a valid address") from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must look like http://host:port")
-    return url.rstrip("/")
-
-
-def _check_root_key(key: SecretStr) -> SecretStr:
-    value = key.get_secret_value()
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError("must be printable ASCII without spaces, as it travels in an HTTP header")
-    return key
-
-
-def _check_shopper_secret(secret: SecretStr) -> SecretStr:
-    """A key of another kind would be a public one, which anybody may know and could then sign with."""
-    if secret.get_secret_value().lstrip().startswith(("-----BEGIN", "ssh-", "{")):
-        raise ValueError(
-            "is a key in PEM, SSH or JWK form; a public key belongs in FLASHSALE_SHOPPER_PUBLIC_KEY"
-        )
-    return secret
-
-
-def _load_public_key(value: str) -> str:
-    """PEM text as it is, a path's file read: the answer is always the PEM text of an Ed25519 public key."""
-    # Imported only where a key is given: it costs every other start of a command a tenth of a second.
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - slow
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415 - slow
-
-    pem = value.replace("\\n", "\n") if value.lstrip().startswith("-----BEGIN") else None
-    if pem is None:
-        try:
-            pem = Path(value).read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is not PEM text"
-            raise ValueError(f"is neither PEM text nor a PEM file that can be read ({reason})") from None
-    try:
-        key = load_pem_public_key(pem.encode())
-    except ValueError:
-        raise ValueError("does not hold a public key in PEM form") from None
-    if not isinstance(key, Ed25519PublicKey):
-        raise ValueError("holds a public key that is not Ed25519")  # noqa: TRY004 (pydantic takes no TypeError)
-    return pem
-
-
-class Settings(BaseModel):
+class Settings(PaymentSettings):
     """Everything a process of ours can be told. Instants and lengths carry their unit in the name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    redis_url: Annotated[str, AfterValidator(_check_redis_url)] | None = Field(
+    redis_url: Annotated[str, AfterValidator(check_redis_url)] | None = Field(
         default=None,
         repr=False,
         description=(
             "Redis 7+ or Valkey 8+ to use: redis://, rediss:// (TLS) or unix://. "
             "With a password, better by the variable: others can read an argument."
         ),
-    )
-    embedded: bool = Field(
-        default=False, description="Start a Valkey server of our own in the data directory."
     )
     data_dir: Path = Field(
         default=Path("flashsale-data"), description="Where the embedded Valkey keeps its data."
@@ -127,13 +67,13 @@ class Settings(BaseModel):
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     workers: int = Field(default=1, ge=1, le=256, description="HTTP worker processes.")
 
-    root_key: Annotated[SecretStr, AfterValidator(_check_root_key)] | None = Field(
+    root_key: Annotated[SecretStr, AfterValidator(check_root_key)] | None = Field(
         default=None, description="API key that may do everything and creates the others."
     )
-    shopper_secret: Annotated[SecretStr, AfterValidator(_check_shopper_secret)] | None = Field(
+    shopper_secret: Annotated[SecretStr, AfterValidator(check_shopper_secret)] | None = Field(
         default=None, description="Secret that signs shoppers' tokens (HS256)."
     )
-    shopper_public_key: Annotated[str, AfterValidator(_load_public_key)] | None = Field(
+    shopper_public_key: Annotated[str, AfterValidator(load_public_key)] | None = Field(
         default=None,
         repr=False,
         description="Public key that verifies shoppers' tokens (Ed25519): PEM text or its file.",
@@ -176,7 +116,7 @@ class Settings(BaseModel):
         default=100, ge=1, le=60_000, description="Milliseconds between two looks for holds that have ended."
     )
 
-    url: Annotated[str, AfterValidator(_check_http_url)] = Field(
+    url: Annotated[str, AfterValidator(check_http_url)] = Field(
         default="http://127.0.0.1:8080", description="Server that the client commands talk to."
     )
     api_key: SecretStr | None = Field(
