@@ -141,12 +141,16 @@ class Provider(Protocol):
         """Takes the money of an AUTHORISED payment; one that is PAID stays so. Answers the payment as it is then."""
 
     async def cancel(self, payment_id: str) -> ProviderPayment:
-        """Sees that an unpaid payment never takes money, an authorised one included. Answers the payment as it is then:
-        CANCELLED, or PAID when it was too late."""
+        """Sees that an unpaid payment never takes money, an authorised one included.
+
+        Answers the payment as it is then: CANCELLED, or PAID when it was too late.
+        """
 
     async def refund(self, payment_id: str, amount: int) -> str:
-        """Gives the whole charge of `amount` minor units back, once, however often it is asked to: looks before it acts,
-        because idempotency keys are forgotten. Answers the refund's own id."""
+        """Gives the whole charge of `amount` minor units back, once, however often it is asked to.
+
+        It looks before it acts, because idempotency keys are forgotten. Answers the refund's own id.
+        """
 
     async def find(self, payment_id: str) -> ProviderPayment | None:
         """The payment as it is now; None when there is none."""
