@@ -45,10 +45,11 @@ def group(name: str) -> list[Requirement]:
 
 RUNTIME = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 DEMO = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["demo"]]
+STRIPE = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["stripe"]]
 DIRECT = {
     Path("requirements/build.txt"): group("build"),
-    Path("requirements/dev.txt"): [*RUNTIME, *DEMO, *group("dev")],
-    Path("requirements/runtime.txt"): RUNTIME,
+    Path("requirements/dev.txt"): [*RUNTIME, *DEMO, *STRIPE, *group("dev")],
+    Path("requirements/runtime.txt"): [*RUNTIME, *STRIPE],
 }
 
 
