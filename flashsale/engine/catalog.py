@@ -1,13 +1,15 @@
 """The definitions a worker has at hand, so that a request need not read them again."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flashsale.model.ids import is_sale_id
 from flashsale.model.sale import SaleDefinition
+from flashsale.model.schedule import Schedule
 from flashsale.store.sales import SaleStore
 
 _MOST = 10_000
+_MOST_AMOUNTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +20,20 @@ class Offer:
     version: int
     definition: SaleDefinition
     prices: dict[str, int]
+    _schedules: dict[int, Schedule] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def amount(self, lines: tuple[tuple[str, int], ...]) -> int:
         """What the lines cost, in minor units."""
         return sum(self.prices[sku] * units for sku, units in lines)
+
+    def schedule(self, amount: int) -> Schedule:
+        """What of the amount is paid when. Remembered: most reservations of a sale cost the same, and all show it."""
+        known = self._schedules.get(amount)
+        if known is None:
+            if len(self._schedules) >= _MOST_AMOUNTS:
+                self._schedules.clear()
+            known = self._schedules[amount] = self.definition.schedule(amount)
+        return known
 
 
 class Catalog:

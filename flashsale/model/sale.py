@@ -19,6 +19,7 @@ from pydantic import (
 from flashsale.model import instants
 from flashsale.model.currency import DECIMALS
 from flashsale.model.faults import Fault, InvalidError, from_pydantic
+from flashsale.model.schedule import Schedule, deposit, schedule
 
 MAX_ITEMS: Final = 1000
 MAX_UNITS: Final = 1_000_000_000
@@ -79,11 +80,29 @@ class Item(_Strict):
 class Payment(_Strict):
     """How reservations are paid."""
 
-    methods: list[PaymentMethod] = Field(default_factory=list, max_length=5)
-    deposit_percent: int = Field(100, ge=1, le=100, description="Part of the price that is due at once.")
-    instalments: int = Field(0, ge=0, le=120, description="Monthly rates for the rest.")
+    methods: list[PaymentMethod] = Field(
+        default_factory=list,
+        max_length=5,
+        description="What customers may pay with; nothing else is offered, and without any nobody can pay.",
+    )
+    deposit_percent: int = Field(
+        100,
+        ge=1,
+        le=100,
+        description="Part of the price that is due at once, rounded half up to a minor unit, and at least one.",
+    )
+    instalments: int = Field(
+        0,
+        ge=0,
+        le=120,
+        description=(
+            "Monthly rates for the rest, as equal as whole minor units allow: where the rest cannot be divided, "
+            "the first rates have one unit more each until it adds up. 0: the rest is due on hand-over. "
+            "With a deposit of 100 percent there is no rest, so it must be 0."
+        ),
+    )
     hold_extension_seconds: int = Field(
-        0, ge=0, le=86_400, description="Starting a payment extends the hold once."
+        0, ge=0, le=86_400, description="Starting a payment extends the hold by this, once in its life."
     )
 
     @field_validator("methods")
@@ -92,6 +111,13 @@ class Payment(_Strict):
         if len(set(methods)) < len(methods):
             raise ValueError("each may be named once")
         return methods
+
+    @field_validator("instalments")
+    @classmethod
+    def _of_something(cls, instalments: int, info: ValidationInfo) -> int:
+        if instalments and info.data.get("deposit_percent") == 100:
+            raise ValueError("must be 0 with a deposit_percent of 100, which leaves no rest to pay in rates")
+        return instalments
 
 
 class SaleDefinition(_Strict):
@@ -142,8 +168,12 @@ class SaleDefinition(_Strict):
         return sum(prices[sku] * units for sku, units in lines)
 
     def amount_due(self, amount: int) -> int:
-        """The deposit: `deposit_percent` of the amount, rounded half up to a minor unit, and at least one."""
-        return max(1, (amount * self.payment.deposit_percent + 50) // 100)
+        """The deposit, which is due at once, in minor units."""
+        return deposit(amount, self.payment.deposit_percent)
+
+    def schedule(self, amount: int) -> Schedule:
+        """What of the amount is paid when."""
+        return schedule(amount, self.payment.deposit_percent, self.payment.instalments)
 
 
 def _instant(value: object) -> str:

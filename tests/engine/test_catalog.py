@@ -1,12 +1,14 @@
 """Definitions at hand, and how a worker notices that there is another."""
 
 import asyncio
+from dataclasses import replace
 
 from redis.asyncio import Redis
 
 from flashsale.engine.catalog import Catalog
 from flashsale.engine.sales import Sales
 from flashsale.model.outcomes import OpenSale, Reserve
+from flashsale.model.schedule import Schedule
 from flashsale.store.sales import SaleStore
 from tests.engine.conftest import Put
 from tests.engine.worker import Worker
@@ -23,6 +25,21 @@ async def test_a_definition_is_read_once(sale_store: SaleStore, put: Put) -> Non
     assert await catalog.get(SALE) is offer
     assert catalog.known(SALE) is offer
     assert await catalog.fresh(SALE, offer.version) is offer
+
+
+async def test_a_schedule_is_made_once_for_each_amount_and_few_are_kept(
+    sale_store: SaleStore, put: Put
+) -> None:
+    await put({"car": 1}, price=7)
+    offer = await Catalog(sale_store).get(SALE)
+    assert offer is not None
+    first = offer.schedule(7)
+    assert first == Schedule(7, 0, ())
+    assert offer.schedule(7) is first
+    for amount in range(1, 5000):
+        assert offer.schedule(amount).deposit == amount
+    assert len(offer._schedules) <= 1000
+    assert offer == replace(offer)
 
 
 async def test_a_later_version_is_read_again(sale_store: SaleStore, put: Put) -> None:

@@ -8,6 +8,7 @@ import pytest
 from flashsale.model.currency import DECIMALS
 from flashsale.model.faults import Fault, InvalidError
 from flashsale.model.sale import MAX_PRICE, MAX_UNITS, SaleDefinition, parse_definition
+from flashsale.model.schedule import Schedule
 
 GOOD: dict[str, Any] = {
     "title": "Alfa Romeo Giulia Milano",
@@ -117,6 +118,16 @@ FAULTS: list[tuple[str, Any, str]] = [
     ("payment.deposit_percent", 101, "payment.deposit_percent"),
     ("payment.instalments", -1, "payment.instalments"),
     ("payment.instalments", 121, "payment.instalments"),
+    ("payment.instalments", True, "payment.instalments"),
+    ("payment.instalments", 1.5, "payment.instalments"),
+    ("payment.deposit_percent", 10.5, "payment.deposit_percent"),
+    ("payment.deposit_percent", 100, "payment.instalments"),  # no rest, so no rates of it
+    ("payment.deposit_percent", ..., "payment.instalments"),
+    ("payment.hold_extension_seconds", -1, "payment.hold_extension_seconds"),
+    ("payment.hold_extension_seconds", "60", "payment.hold_extension_seconds"),
+    ("payment.methods", "card", "payment.methods"),
+    ("payment.methods", None, "payment.methods"),
+    ("payment.methods.0", "Card", "payment.methods[0]"),
     ("payment.hold_extension_seconds", 86_401, "payment.hold_extension_seconds"),
     ("payment.tips", 1, "payment.tips"),
     ("payment", [], "payment"),
@@ -216,7 +227,7 @@ def test_the_canonical_form_can_be_read_again() -> None:
 @pytest.mark.parametrize(
     ("percent", "amount", "due"),
     [
-        (100, 999, 999),
+        (99, 999, 989),
         (10, 100, 10),
         (10, 105, 11),
         (10, 104, 10),
@@ -228,6 +239,14 @@ def test_the_canonical_form_can_be_read_again() -> None:
 )
 def test_a_deposit_is_rounded_half_up_and_at_least_one(percent: int, amount: int, due: int) -> None:
     assert parse_definition(changed("payment.deposit_percent", percent)).amount_due(amount) == due
+
+
+def test_the_terms_are_those_of_the_schedule() -> None:
+    sale = parse_definition(GOOD)
+    assert sale.schedule(33_000_000) == Schedule(3_300_000, 0, (825_000,) * 36)
+    assert sale.schedule(33_000_000).deposit == sale.amount_due(33_000_000)
+    at_once = parse_definition(changed("payment", {"methods": ["card"]}))
+    assert at_once.schedule(999) == Schedule(999, 0, ())
 
 
 def test_an_amount_of_an_unknown_item_is_an_error() -> None:
