@@ -24,10 +24,11 @@ from flashsale.settings.checks import (
     load_public_key,
 )
 from flashsale.settings.payments import PaymentSettings
+from flashsale.settings.simulator import SimulatorSettings
 
 ENV_PREFIX = "FLASHSALE_"
 TEST_ENV_PREFIX = "FLASHSALE_TEST_"  # read by the test suite only, never by the product
-SECRET_FIELDS = frozenset({"root_key", "shopper_secret", "api_key"})
+SECRET_FIELDS = frozenset({"root_key", "shopper_secret", "api_key", "simulator_secret"})
 
 SAFE_ROOT_KEY_CHARACTERS = 16
 SAFE_SHOPPER_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key has at least the 256 bits of the hash
@@ -47,7 +48,7 @@ def option_name(field: str) -> str | None:
     return "--" + field.replace("_", "-")
 
 
-class Settings(PaymentSettings):
+class Settings(PaymentSettings, SimulatorSettings):
     """Everything a process of ours can be told. Instants and lengths carry their unit in the name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -308,4 +309,17 @@ def _missing(
             missing.append(
                 ("shopper_secret", f"is not set, nor is {other}: shoppers' tokens need one of them")
             )
+    missing += _missing_of_simulator(values, embedded, purpose)
     return [Fault(env_name(field), detail) for field, detail in missing]
+
+
+def _missing_of_simulator(
+    values: Mapping[str, object], embedded: bool, purpose: Purpose | None
+) -> list[tuple[str, str]]:
+    """What a simulator that runs by itself cannot be reached without."""
+    if "simulator_url" in values and "simulator_secret" not in values:
+        return [("simulator_secret", f"is not set: the simulator of {env_name('simulator_url')} asks for it")]
+    wanted = values.get("payment_provider") == "simulator" and not embedded
+    if wanted and "simulator_url" not in values and purpose in {"serve", "work"}:
+        return [("simulator_url", "is not set: name a simulator, or start one of our own with --embedded")]
+    return []
