@@ -25,10 +25,20 @@ from flashsale.settings.checks import (
 )
 from flashsale.settings.payments import PaymentSettings
 from flashsale.settings.simulator import SimulatorSettings
+from flashsale.settings.stripe import StripeSettings, missing_of_stripe
 
 ENV_PREFIX = "FLASHSALE_"
 TEST_ENV_PREFIX = "FLASHSALE_TEST_"  # read by the test suite only, never by the product
-SECRET_FIELDS = frozenset({"root_key", "shopper_secret", "api_key", "simulator_secret"})
+SECRET_FIELDS = frozenset(
+    {
+        "root_key",
+        "shopper_secret",
+        "api_key",
+        "simulator_secret",
+        "stripe_secret_key",
+        "stripe_webhook_secret",
+    }
+)
 
 SAFE_ROOT_KEY_CHARACTERS = 16
 SAFE_SHOPPER_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key has at least the 256 bits of the hash
@@ -48,7 +58,7 @@ def option_name(field: str) -> str | None:
     return "--" + field.replace("_", "-")
 
 
-class Settings(PaymentSettings, SimulatorSettings):
+class Settings(PaymentSettings, SimulatorSettings, StripeSettings):
     """Everything a process of ours can be told. Instants and lengths carry their unit in the name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -310,6 +320,8 @@ def _missing(
                 ("shopper_secret", f"is not set, nor is {other}: shoppers' tokens need one of them")
             )
     missing += _missing_of_simulator(values, embedded, purpose)
+    if purpose in {"serve", "work"}:
+        missing += missing_of_stripe(values)
     return [Fault(env_name(field), detail) for field, detail in missing]
 
 
