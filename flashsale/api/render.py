@@ -9,7 +9,9 @@ from flashsale.engine.audit import AuditReport
 from flashsale.engine.catalog import Offer
 from flashsale.engine.sales import SaleView
 from flashsale.model.instants import to_rfc3339
+from flashsale.model.payment import PaymentRecord
 from flashsale.model.reservation import Reservation
+from flashsale.model.schedule import Schedule
 from flashsale.scripts.calls import Stock
 
 
@@ -27,9 +29,19 @@ def reservation_id(offer: Offer, token: str) -> str:
     return f"{offer.sale}.0.{token}"
 
 
-def reservation(offer: Offer, found: Reservation, now_ms: int) -> dict[str, Any]:
-    """A reservation as its customer sees it at `now_ms` of the store's clock."""
+def reservation(
+    offer: Offer,
+    found: Reservation,
+    now_ms: int,
+    paying: PaymentRecord | None = None,
+    wait_ms: int | None = None,
+) -> dict[str, Any]:
+    """A reservation as its customer sees it at `now_ms` of the store's clock, with its payment if there is one.
+
+    `wait_ms` is how long the payment still waits for its turn.
+    """
     amount = offer.amount(found.lines)
+    parts = offer.schedule(amount)
     return {
         "id": f"{offer.sale}.0.{found.token}",
         "sale": offer.sale,
@@ -38,9 +50,33 @@ def reservation(offer: Offer, found: Reservation, now_ms: int) -> dict[str, Any]
         "items": [{"sku": sku, "quantity": units} for sku, units in found.lines],
         "place": found.place,
         "amount": amount,
-        "amount_due": offer.definition.amount_due(amount),
+        "amount_due": parts.deposit,
         "currency": offer.definition.currency,
         "held_until": to_rfc3339(found.held_until_ms),
+        "payment_schedule": schedule(parts),
+        "payment": None if paying is None else payment(paying, wait_ms),
+    }
+
+
+def schedule(parts: Schedule) -> dict[str, Any]:
+    """What is paid when."""
+    return {"deposit": parts.deposit, "balance": parts.balance, "instalments": parts.instalments}
+
+
+def payment(record: PaymentRecord, wait_ms: int | None) -> dict[str, Any]:
+    """A reservation's payment as its customer sees it."""
+    provider, _, reference = record.reference.partition(":")
+    return {
+        "status": record.status.name.lower(),
+        "method": record.method,
+        "attempt": record.attempt,
+        "amount": record.money.amount,
+        "currency": record.money.currency,
+        "provider": provider or None,
+        "reference": reference or None,
+        "action": record.action,
+        "error": record.error,
+        "wait_seconds": None if wait_ms is None else -(-wait_ms // 1000),
     }
 
 

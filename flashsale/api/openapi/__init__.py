@@ -6,7 +6,8 @@ from flashsale import __version__
 from flashsale.api.openapi.catalogue import OPERATIONS
 from flashsale.api.openapi.operations import component_responses
 from flashsale.api.openapi.problems import Schema
-from flashsale.api.openapi.schemas import all_schemas, reference
+from flashsale.api.openapi.schemas import all_schemas
+from flashsale.api.openapi.shapes import reference
 
 DESCRIPTION: Final = """\
 Sells limited stock to everyone at once, each unit exactly once. A shopper *reserves* units, which are held for

@@ -4,7 +4,7 @@ from typing import Final
 
 from flashsale.api.openapi import examples
 from flashsale.api.openapi.operations import BODY, CALLER, UNAVAILABLE, Answer, Operation
-from flashsale.api.openapi.schemas import reference
+from flashsale.api.openapi.shapes import reference
 
 SALES_KEY: Final = (("apiKey", ("sales",)),)
 ROOT_KEY: Final = (("apiKey", ()),)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from flashsale.api.openapi.problems import BY_CODE, REASONS, ProblemKind, Schema
-from flashsale.api.openapi.schemas import reference
+from flashsale.api.openapi.shapes import reference
 
 JSON: Final = "application/json"
 PROBLEM_JSON: Final = "application/problem+json"

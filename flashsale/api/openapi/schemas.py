@@ -2,7 +2,9 @@
 
 from typing import Any, Final
 
+from flashsale.api.openapi import payment_schemas
 from flashsale.api.openapi.problems import KINDS, Schema
+from flashsale.api.openapi.shapes import COUNT, TEXT, UNITS, answer, described, optional, reference, request
 from flashsale.identity.api_keys import MAX_NAME_CHARACTERS, SCOPES
 from flashsale.model.currency import DECIMALS
 from flashsale.model.ids import SALE_ID
@@ -17,46 +19,6 @@ MAX_REASON_CHARACTERS: Final = 200
 STATES: Final = ("scheduled", "open", "paused", "sold_out", "closed")
 STATUSES: Final = ("held", "confirmed", "cancelled", "expired", "refunded")
 
-_UNITS: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
-_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
-_TEXT: Final[Schema] = {"type": "string"}
-
-
-def reference(name: str) -> Schema:
-    """A reference to a schema of this document."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def described(schema: Schema, description: str) -> Schema:
-    """A schema with a description of its own."""
-    return {**schema, "description": description}
-
-
-def optional(schema: Schema, description: str) -> Schema:
-    """A schema that also takes null."""
-    return {"anyOf": [schema, {"type": "null"}], "description": description}
-
-
-def answer(description: str, properties: Schema, *, may_miss: tuple[str, ...] = ()) -> Schema:
-    """An object as the server answers it: all of its members are there, but those in `may_miss`."""
-    return {
-        "type": "object",
-        "description": description,
-        "required": [name for name in properties if name not in may_miss],
-        "properties": properties,
-    }
-
-
-def request(description: str, required: tuple[str, ...], properties: Schema) -> Schema:
-    """An object as it is sent: a member that is not named here is refused."""
-    return {
-        "type": "object",
-        "description": description,
-        "required": list(required),
-        "properties": properties,
-        "additionalProperties": False,
-    }
-
 
 def all_schemas() -> dict[str, Schema]:
     """All schemas of the document, by name."""
@@ -67,6 +29,7 @@ def all_schemas() -> dict[str, Schema]:
         **_restock(),
         **_books(),
         **_reservations(),
+        **payment_schemas.all_schemas(),
         **_callers(),
         **_problems(),
     }
@@ -143,33 +106,33 @@ def _sales() -> dict[str, Schema]:
             "One item of a sale, as anyone may see it.",
             {
                 "sku": reference("Sku"),
-                "title": described(_TEXT, "What shoppers read."),
+                "title": described(TEXT, "What shoppers read."),
                 "price": {
                     "type": "integer",
                     "minimum": 1,
                     "description": "One unit, in minor units of the currency.",
                 },
-                "stock": described(_UNITS, "Units for sale, restocks included."),
-                "available": described(_UNITS, "Units that can be reserved now."),
-                "limit_per_customer": optional(_UNITS, "Units of this item that one customer may have."),
+                "stock": described(UNITS, "Units for sale, restocks included."),
+                "available": described(UNITS, "Units that can be reserved now."),
+                "limit_per_customer": optional(UNITS, "Units of this item that one customer may have."),
             },
         ),
         "Sale": answer(
             "The public view of a sale.",
             {
                 "id": reference("SaleId"),
-                "title": _TEXT,
+                "title": TEXT,
                 "state": reference("SaleState"),
                 "server_time": described(
                     reference("Instant"), "The clock by which the sale opens and closes."
                 ),
                 "opens_at": reference("Instant"),
                 "closes_at": optional(reference("Instant"), "Null: the sale is open until it is closed."),
-                "currency": described(_TEXT, "Code of ISO 4217."),
+                "currency": described(TEXT, "Code of ISO 4217."),
                 "limit_per_customer": optional(
-                    _UNITS, "Units that one customer may have, all items together."
+                    UNITS, "Units that one customer may have, all items together."
                 ),
-                "hold_seconds": described(_COUNT, "How long a reservation is held."),
+                "hold_seconds": described(COUNT, "How long a reservation is held."),
                 "items": {"type": "array", "items": reference("SaleItem")},
                 "payment": reference("Payment"),
             },
@@ -177,7 +140,7 @@ def _sales() -> dict[str, Schema]:
         "SaleEvent": answer(
             "One event of the live view.",
             {
-                "id": described(_TEXT, "Sequence number of the latest fact it shows."),
+                "id": described(TEXT, "Sequence number of the latest fact it shows."),
                 "data": {
                     "type": "string",
                     "contentMediaType": "application/json",
@@ -207,7 +170,7 @@ def _restock() -> dict[str, Schema]:
 
 def _books() -> dict[str, Schema]:
     """The counters of a sale, and what an audit finds."""
-    counters = {"sku": reference("Sku"), **dict.fromkeys(("stock", "available", "held", "sold"), _UNITS)}
+    counters = {"sku": reference("Sku"), **dict.fromkeys(("stock", "available", "held", "sold"), UNITS)}
     return {
         "ItemCounters": answer("Where the units of one item are: available + held + sold = stock.", counters),
         "Stats": answer(
@@ -217,11 +180,11 @@ def _books() -> dict[str, Schema]:
                 "state": reference("SaleState"),
                 "server_time": reference("Instant"),
                 "items": {"type": "array", "items": reference("ItemCounters")},
-                "place": described(_COUNT, "Holds granted so far: the place of the latest one."),
-                "seq": described(_COUNT, "Facts in the journal: the sequence number of the latest one."),
-                "live_holds": described(_COUNT, "Holds that are running now."),
-                "customers": described(_COUNT, "Customers who have, or had, a reservation."),
-                "reservations": described(_COUNT, "Reservations made so far."),
+                "place": described(COUNT, "Holds granted so far: the place of the latest one."),
+                "seq": described(COUNT, "Facts in the journal: the sequence number of the latest one."),
+                "live_holds": described(COUNT, "Holds that are running now."),
+                "customers": described(COUNT, "Customers who have, or had, a reservation."),
+                "reservations": described(COUNT, "Reservations made so far."),
                 "next_release_at": optional(
                     reference("Instant"), "When the next hold ends; null without holds."
                 ),
@@ -230,8 +193,8 @@ def _books() -> dict[str, Schema]:
         "Finding": answer(
             "One thing that does not add up.",
             {
-                "seq": optional(_COUNT, "The fact it was found at; null when it was found at the end."),
-                "detail": _TEXT,
+                "seq": optional(COUNT, "The fact it was found at; null when it was found at the end."),
+                "detail": TEXT,
             },
         ),
         "Audit": answer(
@@ -239,18 +202,18 @@ def _books() -> dict[str, Schema]:
             {
                 "sale": reference("SaleId"),
                 "ok": {"type": "boolean", "description": "Whether everything adds up."},
-                "facts": described(_COUNT, "Facts replayed."),
-                "last_seq": described(_COUNT, "Sequence number of the latest of them."),
+                "facts": described(COUNT, "Facts replayed."),
+                "last_seq": described(COUNT, "Sequence number of the latest of them."),
                 "findings": {"type": "array", "items": reference("Finding")},
                 "items": {"type": "array", "items": reference("ItemCounters")},
                 "reservations": {
                     "type": "object",
                     "propertyNames": {"enum": list(STATUSES)},
-                    "additionalProperties": _COUNT,
+                    "additionalProperties": COUNT,
                     "description": "How many reservations are in each status.",
                 },
-                "customers": described(_COUNT, "Customers who have, or had, a reservation."),
-                "last_place": described(_COUNT, "The place of the latest hold."),
+                "customers": described(COUNT, "Customers who have, or had, a reservation."),
+                "last_place": described(COUNT, "The place of the latest hold."),
             },
         ),
     }
@@ -282,7 +245,7 @@ def _reservations() -> dict[str, Schema]:
                 "id": reference("ReservationId"),
                 "sale": reference("SaleId"),
                 "status": {"type": "string", "enum": list(STATUSES)},
-                "customer": described(_TEXT, "The `sub` of the shopper's token."),
+                "customer": described(TEXT, "The `sub` of the shopper's token."),
                 "items": {"type": "array", "minItems": 1, "items": reference("ReservedLine")},
                 "place": {
                     "type": "integer",
@@ -291,8 +254,10 @@ def _reservations() -> dict[str, Schema]:
                 },
                 "amount": described(money, "The price of all units, in minor units of the currency."),
                 "amount_due": described(money, "What is due at once, in minor units of the currency."),
-                "currency": described(_TEXT, "Code of ISO 4217."),
+                "currency": described(TEXT, "Code of ISO 4217."),
                 "held_until": described(reference("Instant"), "The instant at which the hold ends."),
+                "payment_schedule": reference("PaymentSchedule"),
+                "payment": optional(reference("ReservationPayment"), "Null until a payment was started."),
             },
         ),
         "Reservations": answer(
@@ -316,8 +281,8 @@ def _callers() -> dict[str, Schema]:
         "Guest": answer(
             "A token for somebody without a login.",
             {
-                "token": described(_TEXT, "A shopper's token, to be sent as a bearer token."),
-                "customer": described(_TEXT, "The customer it stands for."),
+                "token": described(TEXT, "A shopper's token, to be sent as a bearer token."),
+                "customer": described(TEXT, "The customer it stands for."),
                 "expires_at": reference("Instant"),
             },
         ),
@@ -343,9 +308,9 @@ def _problems() -> dict[str, Schema]:
         "FieldError": answer(
             "One wrong field.",
             {
-                "pointer": described(_TEXT, "Where, as a JSON pointer (RFC 6901) in a URI fragment."),
-                "field": described(_TEXT, "Where, for people; empty for the body itself."),
-                "detail": described(_TEXT, "What is wrong with it."),
+                "pointer": described(TEXT, "Where, as a JSON pointer (RFC 6901) in a URI fragment."),
+                "field": described(TEXT, "Where, for people; empty for the body itself."),
+                "detail": described(TEXT, "What is wrong with it."),
             },
         ),
         "Problem": answer(
@@ -356,10 +321,10 @@ def _problems() -> dict[str, Schema]:
                     "format": "uri-reference",
                     "description": "Where the code is explained.",
                 },
-                "title": described(_TEXT, "The kind of problem, for people."),
+                "title": described(TEXT, "The kind of problem, for people."),
                 "status": {"type": "integer", "minimum": 400, "maximum": 599},
-                "code": described(_TEXT, "The kind of problem, for programs: it never changes."),
-                "detail": described(_TEXT, "What was wrong this time, and what to do."),
+                "code": described(TEXT, "The kind of problem, for programs: it never changes."),
+                "detail": described(TEXT, "What was wrong this time, and what to do."),
             },
         ),
         **{kind.schema_name: kind.schema() for kind in KINDS},
