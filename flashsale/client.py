@@ -20,6 +20,7 @@ from yarl import URL
 
 DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 AUDIT_TIMEOUT_SECONDS: Final = 3600.0
+NO_TIMEOUT: Final = 0.0
 
 Json = dict[str, Any]
 
@@ -90,7 +91,7 @@ class Client:
     ) -> Json:
         """One call. `body` is sent as JSON unless it is None; the answer of an empty body is `{}`.
 
-        `timeout_seconds` is for this call, where the client's own is not right.
+        `timeout_seconds` is for this call, where the client's own is not right; `NO_TIMEOUT` waits for the answer for ever.
 
         Raises `ApiError` for any status of 400 and above, `UnreachableError` when there is no proper answer.
         """
@@ -102,9 +103,9 @@ class Client:
         try:
             # Encoded already: an id such as `..` must reach the server as it is, and be refused there.
             url = URL(self.url + path, encoded=True)
-            timeout = (
-                aiohttp.ClientTimeout(total=timeout_seconds) if timeout_seconds else self._session.timeout
-            )
+            timeout = self._session.timeout
+            if timeout_seconds is not None:
+                timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=DEFAULT_TIMEOUT_SECONDS)
             async with self._session.request(
                 method, url, data=data, headers=send, allow_redirects=False, timeout=timeout
             ) as response:
@@ -163,6 +164,29 @@ class Client:
         """The journal of a sale replayed against its counters: about a minute for a million facts."""
         return await self.request("GET", f"{_sale(sale)}/audit", timeout_seconds=AUDIT_TIMEOUT_SECONDS)
 
+    async def pay(self, reservation: str, method: str) -> Json:
+        """Start a payment of a hold, with its customer's token; answers the reservation."""
+        return await self.request("POST", f"{_reservation(reservation)}/payment", {"method": method})
+
+    async def refund(self, reservation: str, *, restock: bool, reason: str | None = None) -> Json:
+        """Undo an order: its money goes back, and its units go on sale again if `restock` says so."""
+        body: Json = {"restock": restock} if reason is None else {"restock": restock, "reason": reason}
+        return await self.request("POST", f"{_reservation(reservation)}/refund", body)
+
+    async def dead_payments(self, sale: str) -> list[Json]:
+        """The payment jobs of a sale that were given up, the oldest first."""
+        return list((await self.request("GET", f"{_sale(sale)}/payments/dead"))["jobs"])
+
+    async def retry_dead_payments(self, sale: str, job: str | None = None) -> int:
+        """Try a payment job that was given up again, or all of them; answers how many there were."""
+        answer = await self.request("POST", f"{_sale(sale)}/payments/dead/retry", {"id": job})
+        return int(answer["retried"])
+
+    async def reconcile(self, sale: str | None = None) -> Json:
+        """Compare the providers' books with ours, of one sale or of all. Takes as long as they are long."""
+        body = {"sale": sale}
+        return await self.request("POST", "/v1/payments/reconcile", body, timeout_seconds=NO_TIMEOUT)
+
     async def create_key(self, name: str, scopes: Sequence[str]) -> Json:
         """Make an API key; its secret is the answer's `key`, shown this once."""
         return await self.request("POST", "/v1/keys", {"name": name, "scopes": list(scopes)})
@@ -182,6 +206,10 @@ class Client:
 
 def _sale(sale: str) -> str:
     return f"/v1/sales/{quote(sale, safe='')}"
+
+
+def _reservation(reservation: str) -> str:
+    return f"/v1/reservations/{quote(reservation, safe='')}"
 
 
 def _unreachable(url: str, error: Exception) -> str:

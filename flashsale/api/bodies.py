@@ -1,5 +1,6 @@
 """Request bodies: read, bounded, decoded and checked before anything else happens."""
 
+import re
 from typing import Any, Final
 
 import orjson
@@ -8,6 +9,8 @@ from aiohttp import web
 from flashsale.api.problems import Problem, invalid
 from flashsale.identity.api_keys import MAX_NAME_CHARACTERS, SCOPES
 from flashsale.model.faults import Fault
+from flashsale.model.ids import SALE_ID
+from flashsale.model.payment import METHODS
 from flashsale.model.reservation import Line
 from flashsale.model.sale import MAX_UNITS
 
@@ -17,6 +20,8 @@ MAX_QUANTITY: Final = 100_000
 MAX_SKU: Final = 64
 MAX_REASON: Final = 200
 MAX_KEY: Final = 255
+JOB_ID: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
+"""Of a payment job: the entry of the stream that it came from."""
 _RESERVATION_FIELDS = frozenset({"items"})
 _LINE_FIELDS = frozenset({"sku", "quantity"})
 
@@ -116,13 +121,75 @@ def restock(data: dict[str, Any]) -> tuple[int, str]:
     units, reason = data.get("units"), data.get("reason")
     if type(units) is not int or not 1 <= units <= MAX_UNITS:
         faults.append(Fault(("units",), f"must be a whole number from 1 to {MAX_UNITS}"))
-    if reason is not None and (
-        not isinstance(reason, str) or len(reason) > MAX_REASON or not reason.isprintable()
-    ):
-        faults.append(Fault(("reason",), f"must be printable text of at most {MAX_REASON} characters"))
+    faults += _reason_faults(reason)
     if faults:
         raise invalid(faults)
     return int(units or 0), reason or ""
+
+
+def _reason_faults(reason: Any) -> list[Fault]:
+    if reason is None or (isinstance(reason, str) and len(reason) <= MAX_REASON and reason.isprintable()):
+        return []
+    return [Fault(("reason",), f"must be printable text of at most {MAX_REASON} characters")]
+
+
+def payment_method(data: dict[str, Any]) -> str:
+    """The method a customer wants to pay with.
+
+    Raises:
+        Problem: 422 with every fault.
+    """
+    faults = _unknown(data, frozenset({"method"}))
+    method = data.get("method")
+    if method not in METHODS:
+        faults.append(Fault(("method",), f"must be one of {', '.join(METHODS)}"))
+    if faults:
+        raise invalid(faults)
+    return str(method)
+
+
+def refund(data: dict[str, Any]) -> tuple[bool, str]:
+    """Whether the units of an order go back on sale, and the reason why it is undone.
+
+    Raises:
+        Problem: 422 with every fault.
+    """
+    faults = _unknown(data, frozenset({"restock", "reason"}))
+    restock, reason = data.get("restock"), data.get("reason")
+    if not isinstance(restock, bool):
+        faults.append(Fault(("restock",), "must be true or false: whether the units go back on sale"))
+    faults += _reason_faults(reason)
+    if faults:
+        raise invalid(faults)
+    return bool(restock), reason or ""
+
+
+def retry(data: dict[str, Any]) -> str | None:
+    """The job that is to be tried again, None for all.
+
+    Raises:
+        Problem: 422 with every fault.
+    """
+    return _one_or_all(data, "id", JOB_ID, "must be the id of a job, or null for all")
+
+
+def reconcile(data: dict[str, Any]) -> str | None:
+    """The sale whose payments are to be compared with the providers' books, None for all sales.
+
+    Raises:
+        Problem: 422 with every fault.
+    """
+    return _one_or_all(data, "sale", SALE_ID, "must be the id of a sale, or null for all")
+
+
+def _one_or_all(data: dict[str, Any], field: str, form: re.Pattern[str], rule: str) -> str | None:
+    faults = _unknown(data, frozenset({field}))
+    value = data.get(field)
+    if value is not None and not (isinstance(value, str) and form.fullmatch(value)):
+        faults.append(Fault((field,), rule))
+    if faults:
+        raise invalid(faults)
+    return value
 
 
 def new_key(data: dict[str, Any]) -> tuple[str, list[str]]:
