@@ -46,7 +46,7 @@ def calls_of(first: int, count: int, batch: int, *, keyed: bool = False) -> list
     """EVALSHA commands that reserve `count` units for as many customers."""
     sha = loader.load("reserve").sha
     return [
-        ("EVALSHA", sha, 6, *KEYS.all(), *encode(claims(at, min(batch, first + count - at), keyed)))
+        ("EVALSHA", sha, 6, *KEYS.book(), *encode(claims(at, min(batch, first + count - at), keyed)))
         for at in range(first, first + count, batch)
     ]
 

@@ -20,15 +20,27 @@ PER_SALE: Final = {
     "reservations": "hash",  # id -> packed record (flashsale/model/reservation.py)
     "holds": "zset",  # id by the instant it ends, in ms
     "journal": "stream",  # facts: entry id <seq>-<at_ms>, one field: type -> data (flashsale/model/facts.py)
+    "attempts": "hash",  # reservation id -> packed payment record (flashsale/model/payment.py)
+    "payments": "stream",  # payment jobs that are due: kind -> payload, tries (flashsale/model/jobs.py); group `workers`
+    "turns": "zset",  # reservation id by place: payments waiting until the provider may be asked
+    "retries": "zset",  # job by the instant it is tried again, in ms
+    "dead": "hash",  # entry id -> job that was given up
 }
-"""Last part of the key -> type. All are written by the scripts in lua/ and by nothing else."""
+"""Last part of the key -> type. All are written by the scripts in lua/ and by nothing else, but for webhooks, which are added
+to `payments` as they come."""
 
-GLOBAL: Final = {SALES: "hash", API_KEYS: "hash"}
+PACE: Final = "fs:pace"
+"""hash: payment provider -> the instant at which it may be called next, in ms."""
+
+STRAY: Final = "_stray"
+"""Stands in for the sale of charges whose sale nobody knows, so that they too get a fate. No sale can have this id."""
+
+GLOBAL: Final = {SALES: "hash", API_KEYS: "hash", PACE: "hash"}
 
 
 @dataclass(frozen=True, slots=True)
 class SaleKeys:
-    """The six keys of one shard of a sale, in the order in which every script takes them."""
+    """The keys of one shard of a sale. Scripts take one of three groups of them, always in this order."""
 
     sale: str
     stock: str
@@ -36,12 +48,29 @@ class SaleKeys:
     reservations: str
     holds: str
     journal: str
+    attempts: str
+    payments: str
+    turns: str
+    retries: str
+    dead: str
 
     @classmethod
     def of(cls, sale: str, shard: int = 0) -> "SaleKeys":
         """The keys of a sale."""
         return cls(*(f"fs:{{{sale}.{shard}}}:{part}" for part in PER_SALE))
 
-    def all(self) -> tuple[str, str, str, str, str, str]:
-        """KEYS of every script."""
+    def all(self) -> tuple[str, ...]:
+        """Every key."""
+        return tuple(getattr(self, part) for part in PER_SALE)
+
+    def book(self) -> tuple[str, ...]:
+        """KEYS of the scripts that know nothing of payments."""
         return (self.sale, self.stock, self.customers, self.reservations, self.holds, self.journal)
+
+    def paid_book(self) -> tuple[str, ...]:
+        """KEYS of the scripts that decide about payments too."""
+        return (*self.book(), self.attempts, self.payments, self.turns)
+
+    def queue(self) -> tuple[str, ...]:
+        """KEYS of the scripts that move jobs."""
+        return (self.payments, self.turns, self.retries, self.dead)

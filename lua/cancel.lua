@@ -2,8 +2,10 @@
 -- @include book
 -- @include release
 -- @include outcome
+-- @include paying
 --
--- cancel: ends one hold early. A hold whose time is over is expired instead. It may run when memory is full.
+-- cancel: ends one hold early, and its payment if there is one under way: a job tells the provider. A hold whose time is over
+-- is expired instead. It may run when memory is full.
 --
 -- KEYS[1] fs:{S}:sale          hash
 -- KEYS[2] fs:{S}:stock         hash
@@ -11,6 +13,9 @@
 -- KEYS[4] fs:{S}:reservations  hash
 -- KEYS[5] fs:{S}:holds         zset
 -- KEYS[6] fs:{S}:journal       stream
+-- KEYS[7] fs:{S}:attempts      hash
+-- KEYS[8] fs:{S}:payments      stream
+-- KEYS[9] fs:{S}:turns         zset
 -- ARGV[1] now_ms, 0 for the server's TIME
 -- ARGV[2] reservation id (its 16 characters)
 -- ARGV[3] reason, for the journal
@@ -18,7 +23,6 @@
 -- Returns { outcome, now_ms, record ('' when unknown) }
 --   outcome, in order of precedence: 2 UNKNOWN_RESERVATION, 3 ALREADY_CONFIRMED, 4 ALREADY_CANCELLED, 5 ALREADY_EXPIRED,
 --   6 ALREADY_REFUNDED, 1 DONE
-
 
 local id, reason = ARGV[2], ARGV[3]
 local release_one, _, _, record_of, is_overdue = releasing()
@@ -37,6 +41,12 @@ if is_overdue(record) then
 else
   release_one(id, record, CANCELLED, 'reservation.cancelled', id .. reason)
   outcome = DONE
+  local payment = payment_of(id)
+  if payment and byte(payment) <= FAILED then
+    abandon(id, payment)
+    keep_payment(id, string.char(GIVEN_UP) .. sub(payment, 2))
+  end
 end
 save()
+save_payments()
 return { outcome, now, record_of(id) }

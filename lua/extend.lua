@@ -1,6 +1,6 @@
 #!lua
 -- @include book
--- @include release
+-- @include lengthen
 -- @include outcome
 --
 -- extend: moves the end of one hold, once in its life. A hold whose time is over is expired instead.
@@ -20,7 +20,6 @@
 --   6 ALREADY_REFUNDED, 7 ALREADY_EXTENDED, 1 DONE
 
 local ALREADY_EXTENDED = 7
-local EXTENDED = 1 -- bit of the flags byte
 
 local id, extension_ms = ARGV[2], tonumber(ARGV[3])
 local release_one, _, _, record_of, is_overdue = releasing()
@@ -40,11 +39,6 @@ end
 if string.byte(record, 2) == EXTENDED then
   return { ALREADY_EXTENDED, now, record }
 end
-local held_until = struct.unpack('>I6', record, 9) + extension_ms
-local packed = struct.pack('>I6', held_until)
-record = string.char(HELD, EXTENDED) .. string.sub(record, 3, 8) .. packed .. string.sub(record, 15)
-record_writes = { id, record }
-hold_writes = { string.format('%d', held_until), id }
-fact('reservation.extended', id .. packed)
+record = lengthen(id, record, extension_ms)
 save()
 return { DONE, now, record }

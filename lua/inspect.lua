@@ -9,16 +9,21 @@
 -- KEYS[4] fs:{S}:reservations  hash
 -- KEYS[5] fs:{S}:holds         zset
 -- KEYS[6] fs:{S}:journal       stream
+-- KEYS[7] fs:{S}:attempts      hash
+-- KEYS[8] fs:{S}:payments      stream
+-- KEYS[9] fs:{S}:turns         zset
 -- ARGV[1] now_ms, 0 for the server's TIME
 -- ARGV[2] how many customers follow
 -- ARGV[3..] customers, then reservation ids (their 16 characters)
 --
--- Returns { now_ms, sale, stock, sizes, next_due_ms, entries, records, ends }
+-- Returns { now_ms, sale, stock, sizes, next_due_ms, entries, records, ends, payments, ahead }
 --   sale: state, opens_ms, closes_ms, limit, hold_ms, version, seq, place, opened; all '' when there is no such sale
 --   stock: field, value, ...
---   sizes: how many customers, reservations, holds and facts there are; next_due_ms: when the earliest hold ends, 0 for none
+--   sizes: how many customers, reservations, holds, facts, payment jobs that are due and payments that wait for their turn
+--     there are; next_due_ms: when the earliest hold ends, 0 for none
 --   entries of each customer asked for, records of each reservation asked for; '' when unknown
 --   ends: the instant at which each reservation asked for ends as a hold, '' when it is not among the holds
+--   payments: of each reservation asked for, '' when there is none; ahead: how many payments go before it, '' when it does not wait
 
 local customers = tonumber(ARGV[2])
 
@@ -40,14 +45,27 @@ for i = 1, #ends do
   ends[i] = type(score) == 'table' and string.format('%d', score.double) or score
 end
 
+local payments, ahead = values(KEYS[7], tokens), {}
+for i = 1, #payments do
+  ahead[i] = ''
+  if string.byte(payments[i]) == 1 then
+    local place = redis.call('ZSCORE', KEYS[9], tokens[i])
+    place = type(place) == 'table' and string.format('%d', place.double) or place
+    ahead[i] = place and redis.call('ZCOUNT', KEYS[9], '-inf', '(' .. place) or ''
+  end
+end
+
 local first = redis.call('ZRANGE', KEYS[5], '0', '0', 'WITHSCORES')
 return {
   now,
   values(KEYS[1], { 'state', 'opens_ms', 'closes_ms', 'limit', 'hold_ms', 'version', 'seq', 'place', 'opened' }),
   redis.call('HGETALL', KEYS[2]),
-  { redis.call('HLEN', KEYS[3]), redis.call('HLEN', KEYS[4]), redis.call('ZCARD', KEYS[5]), redis.call('XLEN', KEYS[6]) },
+  { redis.call('HLEN', KEYS[3]), redis.call('HLEN', KEYS[4]), redis.call('ZCARD', KEYS[5]), redis.call('XLEN', KEYS[6]),
+    redis.call('XLEN', KEYS[8]), redis.call('ZCARD', KEYS[9]) },
   tonumber(first[2] or 0),
   values(KEYS[3], { unpack(ARGV, 3, 2 + customers) }),
   values(KEYS[4], tokens),
   ends,
+  payments,
+  ahead,
 }

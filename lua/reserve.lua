@@ -1,6 +1,5 @@
 #!lua
--- @include book
--- @include release
+-- @include claiming
 --
 -- reserve: decides a batch of reservations in the order given, each all or nothing. A refused reservation has written
 -- nothing of its own; overdue holds are taken back first when an item has too few units left.
@@ -48,7 +47,6 @@ local count = #shapes / 2
 local first_arg = 5 + ARGV[4]
 local results = {}
 local short_of = {} -- skus of which somebody wanted more than there is
-local nothing_overdue = false -- known to be so at this instant
 
 -- What the sale as a whole answers, whoever asks.
 local refusal = nil
@@ -91,28 +89,8 @@ end
 -- Whatever is not a new customer buying one unit of an item that is left. Returns the refusal; or nil, how many
 -- units are held, and the customer's entries so far. The counters have then been changed.
 local function examine(customer, body)
-  local release_one, release_overdue, body_of, record_of, is_overdue = releasing()
+  local broken_limit, reclaim, units_of = claiming()
   local lines = cmsgpack.unpack(body)
-
-  -- Units that count against the customer's limit; of one sku, or of all when sku is nil.
-  local function units_of(sku)
-    local entries, units = customers[customer] or '', 0
-    for first = 1, #entries, ENTRY_BYTES do
-      local counted = struct.unpack('>I4', entries, first + ID_BYTES)
-      if counted > 0 and sku then
-        local record = record_of(string.sub(entries, first, first + ID_BYTES - 1))
-        local held = record and body_of(record) or {}
-        counted = 0
-        for i = 2, #held, 2 do
-          if held[i] == sku then
-            counted = held[i + 1]
-          end
-        end
-      end
-      units = units + counted
-    end
-    return units
-  end
 
   -- The customer's entries, with the oldest ended ones dropped when there are too many.
   local function trimmed()
@@ -127,48 +105,6 @@ local function examine(customer, body)
     return entries
   end
 
-  -- The limit that this reservation would break: '' for the sale's, a sku for an item's, nil for none.
-  local function broken_limit()
-    local units = 0
-    for i = 2, #lines, 2 do
-      units = units + lines[i + 1]
-      local most = items[lines[i]].limit
-      if most > 0 and lines[i + 1] + units_of(lines[i]) > most then
-        return lines[i]
-      end
-    end
-    return limit > 0 and units + units_of() > limit and '' or nil
-  end
-
-  -- The customer's own overdue holds must not count against the limit until a sweeper comes by.
-  local function release_own()
-    local entries = customers[customer] or ''
-    for first = 1, #entries, ENTRY_BYTES do
-      local id = string.sub(entries, first, first + ID_BYTES - 1)
-      local record = record_of(id)
-      if record and is_overdue(record) then
-        release_one(id, record, EXPIRED, 'reservation.expired', id)
-      end
-    end
-  end
-
-  -- Takes overdue holds back until the item has enough, or none is overdue, or this call has done its share.
-  local function reclaim(item, units)
-    while item.available < units do
-      local left = tonumber(ARGV[2])
-      if left <= 0 then
-        return redis.call('ZCOUNT', HOLDS, '-inf', now_text) > overdue_seen and RECLAIMING or SOLD_OUT
-      end
-      local ended = release_overdue(string.format('%d', math.min(left, 100)))
-      if ended == 0 then
-        nothing_overdue = true
-        return SOLD_OUT
-      end
-      ARGV[2] = left - ended
-    end
-    return nil
-  end
-
   for i = 2, #lines, 2 do
     if not item_of(lines[i]) then
       return { UNKNOWN_ITEM, lines[i] }
@@ -177,21 +113,17 @@ local function examine(customer, body)
   if refusal then
     return refusal
   end
-  local broken = broken_limit()
-  if broken then
-    release_own()
-    broken = broken_limit()
-  end
+  local broken = broken_limit(customer, lines)
   if broken then
     return { LIMIT_REACHED, customers[customer] or '', broken }
   end
   for i = 2, #lines, 2 do
     local short = reclaim(items[lines[i]], lines[i + 1])
-    if short == SOLD_OUT then
+    if short == SHORT then
       short_of[lines[i]] = true
-      return { SOLD_OUT, lines[i], #(customers[customer] or '') > ENTRIES_KEPT * ENTRY_BYTES and 0 or units_of(lines[i]) }
+      return { SOLD_OUT, lines[i], #(customers[customer] or '') > ENTRIES_KEPT * ENTRY_BYTES and 0 or units_of(customer, lines[i]) }
     elseif short then
-      return short
+      return RECLAIMING
     end
   end
   local units = 0

@@ -26,7 +26,7 @@ async def reserve(
 ) -> Batch:
     """`SaleStore.reserve` as one ordinary call of the library."""
     async with store._store.guard() as redis:  # noqa: SLF001 - this stands in for a method of it
-        reply = await calls.run(redis, "reserve", SaleKeys.of(sale), *encode(claims, now_ms))
+        reply = await calls.run(redis, "reserve", SaleKeys.of(sale).book(), *encode(claims, now_ms))
     return decode(claims, reply)
 
 

@@ -9,6 +9,12 @@ In the stream a fact's entry id is `<seq>-<at_ms>`, and its one field is named b
     reservation.extended      token, then the new held_until_ms as 6 bytes big-endian
     reservation.expired       token
     reservation.cancelled     token, then the reason, text
+    reservation.confirmed     token, 1 when it was late or else 0, method (1 byte each), then the charge
+    reservation.refunded      token, "1" when the units went back on sale or else "0", then the reason, text
+    charge.refused            token, why (1 byte, a `Confirm` outcome), method (1 byte), then the charge, which is to be given back
+    charge.refunded           token, reference length (1 byte), reference, then the refund's own id at the provider
+
+A charge is its money (9 bytes), the length of its reference (1 byte) and its reference; see `flashsale.model.payment`.
 """
 
 from dataclasses import dataclass
@@ -16,7 +22,10 @@ from enum import StrEnum
 
 import msgspec
 
+from flashsale.model.outcomes import Confirm
+from flashsale.model.payment import MONEY_BYTES, Money, method_of
 from flashsale.model.reservation import Reservation, unpack_record
+from flashsale.model.sale import PaymentMethod
 
 _TOKEN_BYTES = 16
 _decode_restock = msgspec.msgpack.Decoder(tuple[str, int, str]).decode
@@ -36,6 +45,28 @@ class FactType(StrEnum):
     CANCELLED = "reservation.cancelled"
     EXPIRED = "reservation.expired"
     REFUNDED = "reservation.refunded"
+    CHARGE_REFUSED = "charge.refused"
+    CHARGE_REFUNDED = "charge.refunded"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The data of a `reservation.confirmed` fact."""
+
+    late: bool
+    method: PaymentMethod | None
+    money: Money
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The data of a `charge.refused` fact."""
+
+    reason: Confirm
+    method: PaymentMethod | None
+    money: Money
+    reference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +92,27 @@ class Fact:
         """The new end of the hold of a `reservation.extended` fact."""
         return int.from_bytes(self.data[_TOKEN_BYTES:], "big")
 
+    def confirmed(self) -> Confirmed:
+        """The charge of a `reservation.confirmed` fact."""
+        data = self.data[_TOKEN_BYTES:]
+        return Confirmed(data[0] == 1, method_of(data[1]), *_charge(data[2:]))
+
+    def refunded(self) -> tuple[bool, str]:
+        """Whether the units of a `reservation.refunded` fact went back on sale, and the reason."""
+        data = self.data[_TOKEN_BYTES:]
+        return data[:1] == b"1", data[1:].decode()
+
+    def charge_refused(self) -> Refused:
+        """The charge of a `charge.refused` fact."""
+        data = self.data[_TOKEN_BYTES:]
+        return Refused(Confirm(data[0]), method_of(data[1]), *_charge(data[2:]))
+
+    def charge_refunded(self) -> tuple[str, str]:
+        """The charge's reference and the refund's id of a `charge.refunded` fact."""
+        data = self.data[_TOKEN_BYTES:]
+        end = 1 + data[0]
+        return data[1:end].decode("ascii"), data[end:].decode()
+
     def restocked(self) -> tuple[str, int, str]:
         """sku, units and reason of an `item.restocked` fact.
 
@@ -71,3 +123,14 @@ class Fact:
             return _decode_restock(self.data)
         except msgspec.MsgspecError as error:
             raise ValueError(f"not the data of item.restocked: {error}") from error
+
+
+def _charge(data: bytes) -> tuple[Money, str]:
+    """Money and reference of a charge.
+
+    Raises:
+        ValueError: it is cut off, or longer than it says.
+    """
+    if len(data) <= MONEY_BYTES or len(data) != MONEY_BYTES + 1 + data[MONEY_BYTES]:
+        raise ValueError("not a charge")
+    return Money.unpack(data), data[MONEY_BYTES + 1 :].decode("ascii")

@@ -65,3 +65,74 @@ class SetState(IntEnum):
     UNKNOWN_SALE = 2
     ALREADY = 3
     CLOSED = 4
+
+
+class Pay(IntEnum):
+    """Outcome of starting a payment."""
+
+    DONE = 1
+    UNKNOWN_RESERVATION = 2
+    ALREADY_CONFIRMED = 3
+    ALREADY_CANCELLED = 4
+    ALREADY_EXPIRED = 5
+    ALREADY_REFUNDED = 6
+    UNDER_WAY = 7
+    """A payment with this method is under way; nothing was changed."""
+    TOO_MANY_ATTEMPTS = 8
+    BUSY = 9
+    """The sale's queue of payments is full."""
+
+
+class Attempt(IntEnum):
+    """Outcome of recording what became of an attempt at the provider."""
+
+    DONE = 1
+    UNKNOWN_PAYMENT = 2
+    SUPERSEDED = 3
+    """Another attempt is the present one."""
+    OVER = 4
+    """The payment is paid, given back or given up, or its hold ended before the customer could be asked."""
+
+
+class Confirm(IntEnum):
+    """What becomes of a charge: the first two make an order, all from UNKNOWN_RESERVATION to SOLD_OUT give it back."""
+
+    CONFIRMED = 1
+    CONFIRMED_LATE = 2
+    """The hold had ended, and its units could be taken again."""
+    REPLAYED = 3
+    """It was decided before. Carries its fate."""
+    UNKNOWN_RESERVATION = 4
+    NOT_REQUESTED = 5
+    """Nobody has asked for a payment of this reservation."""
+    WRONG_AMOUNT = 6
+    """Too much, too little, or another currency."""
+    PAID_TWICE = 7
+    """Another charge has paid for the order."""
+    CANCELLED = 8
+    REFUNDED = 9
+    LIMIT_REACHED = 10
+    """The hold had ended, and the customer has other units since."""
+    SOLD_OUT = 11
+    """The hold had ended, and its units are gone."""
+    RECLAIMING = 12
+    """Nothing was decided, ask again: more holds are overdue than one call takes back."""
+
+
+class Refund(IntEnum):
+    """Outcome of undoing an order."""
+
+    DONE = 1
+    UNKNOWN_RESERVATION = 2
+    NOT_CONFIRMED = 3
+    ALREADY_REFUNDED = 4
+
+
+class Settle(IntEnum):
+    """Outcome of recording that a charge was given back."""
+
+    DONE = 1
+    UNKNOWN_CHARGE = 2
+    IS_ORDER = 3
+    """It pays for an order; nobody has asked for it back."""
+    ALREADY_SETTLED = 4

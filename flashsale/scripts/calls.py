@@ -12,12 +12,32 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from flashsale.keys import SaleKeys
+from flashsale.model import payment
 from flashsale.model.outcomes import OpenSale, Resolve, Restock, SetState
+from flashsale.model.payment import PaymentRecord
 from flashsale.model.reservation import Entry, Reservation, unpack_entries, unpack_record
 from flashsale.model.sale import SaleDefinition
 from flashsale.scripts import loader
 
-NAMES: Final = ("open_sale", "reserve", "extend", "cancel", "expire", "restock", "set_state", "inspect")
+NAMES: Final = (
+    "open_sale",
+    "reserve",
+    "extend",
+    "cancel",
+    "expire",
+    "restock",
+    "set_state",
+    "inspect",
+    "pay",
+    "attempt",
+    "confirm",
+    "refund",
+    "settle",
+    "dispatch",
+    "defer",
+    "revive",
+    "pace",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +76,10 @@ class SaleState:
     """Entries of the journal."""
     next_due_ms: int
     """When the earliest hold ends; 0 when there is none."""
+    jobs: int = 0
+    """Payment jobs that are due."""
+    turns: int = 0
+    """Payments that wait for their turn at the provider."""
 
     @property
     def public_state(self) -> str:
@@ -81,6 +105,10 @@ class Look:
     """Of each token asked for."""
     ends_ms: tuple[int | None, ...]
     """Of each token asked for: the instant at which it ends as a hold, None when it is not among the holds."""
+    payments: tuple[PaymentRecord | None, ...] = ()
+    """Of each token asked for."""
+    ahead: tuple[int | None, ...] = ()
+    """Of each token asked for: how many payments go to the provider before its own, None when it does not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +132,9 @@ class Sweep:
     """`open`, `paused`, `closed`; empty when there is no such sale."""
 
 
-async def run(redis: "Redis", name: str, keys: SaleKeys, *args: str | bytes | int) -> Any:
+async def run(redis: "Redis", name: str, names: Sequence[str], *args: str | bytes | int) -> Any:
     """EVALSHA, and EVAL once when the server does not know the script (then nothing has run yet)."""
     script = loader.load(name)
-    names = keys.all()
     try:
         return await redis.evalsha(script.sha, len(names), *names, *args)
     except NoScriptError:
@@ -124,7 +151,7 @@ async def open_sale(
     outcome, now, version = await run(
         redis,
         "open_sale",
-        keys,
+        keys.book(),
         now_ms,
         definition.canonical(),
         definition.opens_ms,
@@ -141,17 +168,17 @@ async def extend(
     redis: "Redis", keys: SaleKeys, token: str, *, extension_ms: int, now_ms: int = 0
 ) -> Resolved:
     """Moves the end of a hold, once in its life."""
-    return _resolved(token, await run(redis, "extend", keys, now_ms, token, extension_ms))
+    return _resolved(token, await run(redis, "extend", keys.book(), now_ms, token, extension_ms))
 
 
 async def cancel(redis: "Redis", keys: SaleKeys, token: str, *, reason: str, now_ms: int = 0) -> Resolved:
     """Ends a hold early; `reason` goes into the journal."""
-    return _resolved(token, await run(redis, "cancel", keys, now_ms, token, reason))
+    return _resolved(token, await run(redis, "cancel", keys.paid_book(), now_ms, token, reason))
 
 
 async def expire(redis: "Redis", keys: SaleKeys, *, limit: int, now_ms: int = 0) -> Sweep:
     """Ends up to `limit` overdue holds (1 to 1000), and lets the clock open and close the sale."""
-    now, expired, next_due_ms, state = await run(redis, "expire", keys, now_ms, limit)
+    now, expired, next_due_ms, state = await run(redis, "expire", keys.book(), now_ms, limit)
     return Sweep(now, expired, next_due_ms, state.decode())
 
 
@@ -166,13 +193,13 @@ async def restock(
     now_ms: int = 0,
 ) -> Restock:
     """Adds units to an item; the same `repeat_key` adds them once."""
-    outcome, _ = await run(redis, "restock", keys, now_ms, sku, units, reason, repeat_key)
+    outcome, _ = await run(redis, "restock", keys.book(), now_ms, sku, units, reason, repeat_key)
     return Restock(outcome)
 
 
 async def set_state(redis: "Redis", keys: SaleKeys, verb: str, *, now_ms: int = 0) -> SetState:
     """`verb` is pause, resume or close."""
-    outcome, _, _ = await run(redis, "set_state", keys, now_ms, verb)
+    outcome, _, _ = await run(redis, "set_state", keys.book(), now_ms, verb)
     return SetState(outcome)
 
 
@@ -185,8 +212,8 @@ async def inspect(
     now_ms: int = 0,
 ) -> Look:
     """One consistent look at a sale, and at some of its customers and reservations. Writes nothing."""
-    now, sale, stock, sizes, next_due_ms, entries, records, ends = await run(
-        redis, "inspect", keys, now_ms, len(customers), *customers, *tokens
+    now, sale, stock, sizes, next_due_ms, entries, records, ends, payments, ahead = await run(
+        redis, "inspect", keys.paid_book(), now_ms, len(customers), *customers, *tokens
     )
     return Look(
         now_ms=now,
@@ -197,6 +224,8 @@ async def inspect(
             for token, record in zip(tokens, records, strict=True)
         ),
         ends_ms=tuple(int(end) if end else None for end in ends),
+        payments=tuple(payment.unpack_record(packed) if packed else None for packed in payments),
+        ahead=tuple(count if isinstance(count, int) else None for count in ahead),
     )
 
 
@@ -226,6 +255,8 @@ def _sale_state(
         holds=sizes[2],
         facts=sizes[3],
         next_due_ms=next_due_ms,
+        jobs=sizes[4],
+        turns=sizes[5],
     )
 
 

@@ -1,4 +1,4 @@
-"""The fast way to one script: a connection that carries nothing but our own EVALSHA calls.
+"""The fast way to one script: a connection that carries nothing but our own calls.
 
 redis-py opens the connection, so that TLS, users, passwords and database numbers work as everywhere else; then its transport
 is handed to a small protocol of ours. That costs about a fifth of the library's `execute_command` for each call, which is
@@ -15,7 +15,6 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from flashsale.keys import SaleKeys
 from flashsale.scripts.loader import Script
 from flashsale.store.client import StoreUnavailableError, explain, explain_reply
 
@@ -57,16 +56,26 @@ class Lane:
         self._replies = _Replies()
         self._opening = asyncio.Lock()
 
-    async def call(self, script: Script, keys: SaleKeys, args: Sequence[str | bytes | int]) -> Any:
+    async def call(self, script: Script, names: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
         """EVALSHA, with EVAL when the server does not know the script (then nothing has run yet).
 
         Raises:
             StoreUnavailableError: no answer, or the server refused; `applied` tells which.
         """
-        names = keys.all()
         reply = await self._send(("EVALSHA", script.sha, len(names), *names, *args))
         if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
             reply = await self._send(("EVAL", script.source, len(names), *names, *args))
+        if isinstance(reply, hiredis.ReplyError):
+            raise explain_reply(str(reply))
+        return reply
+
+    async def command(self, *parts: str | bytes | int) -> Any:
+        """Any other command.
+
+        Raises:
+            StoreUnavailableError: as for `call`.
+        """
+        reply = await self._send(parts)
         if isinstance(reply, hiredis.ReplyError):
             raise explain_reply(str(reply))
         return reply

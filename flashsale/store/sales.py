@@ -68,7 +68,7 @@ class SaleStore:
         self, lane: Lane, sale: str, claims: Sequence[reserving.Claim], *, now_ms: int = 0
     ) -> reserving.Batch:
         """Decides a batch of claims in one call."""
-        reply = await lane.call(load("reserve"), SaleKeys.of(sale), reserving.encode(claims, now_ms))
+        reply = await lane.call(load("reserve"), SaleKeys.of(sale).book(), reserving.encode(claims, now_ms))
         return reserving.decode(claims, reply)
 
     async def holders(self, sale: str) -> tuple[int, AbstractSet[str]] | None:

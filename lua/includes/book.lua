@@ -38,6 +38,7 @@ local customers = {} -- customer -> packed entries; false when there are none
 local records = {} -- id -> packed record; false when there is none
 local record_writes, hold_writes, customer_writes = {}, {}, {} -- arguments of HSET, ZADD, HSET
 local facts, fact_count = {}, 0 -- entry id, type, data of each
+local nothing_overdue = false -- known to be so at this instant
 local removals, overdue_seen = {}, 0 -- holds to take out: by id, and how many of the first ones by rank
 local sale_writes = {} -- arguments of HSET
 local record_count, customer_count = 0, 0 -- how many there are in two of them: `#` would look for the end each time

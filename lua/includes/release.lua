@@ -1,6 +1,6 @@
 -- @include book
 --
--- releasing() makes the functions that end holds, and returns release_one, release_overdue, body_of, record_of, is_overdue:
+-- releasing() makes the functions that end holds, and returns release_one, release_overdue, body_of, record_of, is_overdue, count:
 -- release(id, record, body, target, kind, data): ends a hold. Its units go back to available, the customer's limit is
 --   freed, the record keeps its place and lines under the new state, and one fact is appended.
 -- release_one(id, record, target, kind, data): the same, and takes the id out of the holds.
@@ -8,6 +8,8 @@
 -- body_of(record): { customer, sku, units, sku, units, ... }
 -- record_of(id): the packed record, false when there is none.
 -- is_overdue(record): whether this is a hold whose time is over, swept or not.
+-- count(customer, id, units): from now on a reservation counts with so many units (4 bytes) against the limits.
+-- rewrite(id, record, target): puts the reservation into another state.
 
 local function releasing()
   local function body_of(record)
@@ -27,14 +29,7 @@ local function releasing()
     return string.byte(record) == HELD and struct.unpack('>I6', record, 9) <= now
   end
 
-  local function release(id, record, body, target, kind, data)
-    for i = 2, #body, 2 do
-      local item = item_of(body[i])
-      item.available = item.available + body[i + 1]
-      item.held = item.held - body[i + 1]
-      changed[body[i]] = item
-    end
-    local customer = body[1]
+  local function count(customer, id, units)
     local entries = customers[customer]
     if entries == nil then
       entries = redis.call('HGET', CUSTOMERS, customer)
@@ -44,20 +39,30 @@ local function releasing()
     while first <= #entries and string.sub(entries, first, first + ID_BYTES - 1) ~= id do
       first = first + ENTRY_BYTES
     end
-    if first > #entries then
-      entries = entries .. id .. NO_UNITS -- somebody has damaged them: the hold ends all the same, and the audit tells
-    elseif #entries == ENTRY_BYTES then
-      entries = id .. NO_UNITS
-    else
-      entries = string.sub(entries, 1, first + ID_BYTES - 1) .. NO_UNITS .. string.sub(entries, first + ENTRY_BYTES)
-    end
+    -- One that is not there has been dropped long ago, or somebody has damaged the entries: the audit tells.
+    entries = string.sub(entries, 1, first - 1) .. id .. units .. string.sub(entries, first + ENTRY_BYTES)
     customers[customer] = entries
     customer_writes[customer_count + 1], customer_writes[customer_count + 2] = customer, entries
     customer_count = customer_count + 2
+  end
+
+  local function rewrite(id, record, target)
     record = string.char(target) .. string.sub(record, 2)
     records[id] = record
     record_writes[record_count + 1], record_writes[record_count + 2] = id, record
     record_count = record_count + 2
+    return record
+  end
+
+  local function release(id, record, body, target, kind, data)
+    for i = 2, #body, 2 do
+      local item = item_of(body[i])
+      item.available = item.available + body[i + 1]
+      item.held = item.held - body[i + 1]
+      changed[body[i]] = item
+    end
+    count(body[1], id, NO_UNITS)
+    rewrite(id, record, target)
     fact(kind, data)
   end
 
@@ -98,5 +103,5 @@ local function releasing()
     return n
   end
 
-  return release_one, release_overdue, body_of, record_of, is_overdue
+  return release_one, release_overdue, body_of, record_of, is_overdue, count, rewrite
 end

@@ -8,7 +8,7 @@ from tests.support import machine
 from tests.support.tamper import tampered, use
 
 FAULTS = {
-    "oversells by one": ("reserve", "while item.available < units do", "while item.available < units - 1 do"),
+    "oversells by one": ("includes/claiming", "while item.available < units do", "while item.available < units - 1 do"),
     "oversells the last unit": (
         "reserve",
         "if item and item.available > 0 then",
@@ -19,12 +19,12 @@ FAULTS = {
         "item.available = item.available + body[i + 1]",
         "item.available = item.available + body[i + 1] - (kind == 'reservation.expired' and 1 or 0)",
     ),
-    "ignores the limit of the sale": ("reserve", "return limit > 0 and", "return limit > 1000 and"),
-    "ignores the limit of an item": ("reserve", "if most > 0 and", "if most > 1000 and"),
+    "ignores the limit of the sale": ("includes/claiming", "return limit > 0 and", "return limit > 1000 and"),
+    "ignores the limit of an item": ("includes/claiming", "if most > 0 and", "if most > 1000 and"),
     "never frees the limit": (
         "includes/release",
-        "    customers[customer] = entries\n",
-        "    if kind == 'reservation.cancelled' then entries = customers[customer] end\n    customers[customer] = entries\n",
+        "count(body[1], id, NO_UNITS)",
+        "if kind ~= 'reservation.cancelled' then count(body[1], id, NO_UNITS) end",
     ),
     "skips a seq": (
         "includes/book",
