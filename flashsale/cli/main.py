@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "sale": Subcommand("flashsale.cli.sale", "Define, show, watch, pause, resume or close a sale."),
     "audit": Subcommand("flashsale.cli.audit", "Replay the journal of a sale and compare every counter."),
     "keys": Subcommand("flashsale.cli.keys", "Create, list and revoke API keys."),
+    "simulator": Subcommand("flashsale.cli.simulator", "Simulate a payment provider; nobody is charged."),
     "openapi": Subcommand("flashsale.cli.openapi", "Print the OpenAPI document of the HTTP API."),
 }
 

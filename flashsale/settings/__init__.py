@@ -43,7 +43,7 @@ SECRET_FIELDS = frozenset(
 SAFE_ROOT_KEY_CHARACTERS = 16
 SAFE_SHOPPER_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key has at least the 256 bits of the hash
 
-Purpose = Literal["serve", "work", "client"]
+Purpose = Literal["serve", "work", "simulator", "client"]
 
 
 def env_name(field: str) -> str:
@@ -331,6 +331,8 @@ def _missing_of_simulator(
     """What a simulator that runs by itself cannot be reached without."""
     if "simulator_url" in values and "simulator_secret" not in values:
         return [("simulator_secret", f"is not set: the simulator of {env_name('simulator_url')} asks for it")]
+    if purpose == "simulator" and "simulator_secret" not in values:
+        return [("simulator_secret", "is not set: the shop shows it with every call, and it signs the webhooks")]
     wanted = values.get("payment_provider") == "simulator" and not embedded
     if wanted and "simulator_url" not in values and purpose in {"serve", "work"}:
         return [("simulator_url", "is not set: name a simulator, or start one of our own with --embedded")]

@@ -1,0 +1,86 @@
+"""What the simulator is sent: read and checked as a whole, or refused with the reason."""
+
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from flashsale.providers.protocol import Capture
+from flashsale.simulator.records import Order, Outcome
+
+MAX_BODY_BYTES: Final = 65_536
+MAX_KEY_CHARACTERS: Final = 255
+
+Amount = Annotated[int, Meta(ge=1, lt=1 << 48)]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Key = Annotated[str, Meta(min_length=1, max_length=255)]
+Short = Annotated[str, Meta(max_length=500)]
+
+Body = TypeVar("Body")
+
+
+class BodyError(Exception):
+    """What was sent cannot be read; the message says where and why."""
+
+
+class NewPayment(msgspec.Struct, frozen=True):
+    """The body of POST /v1/payments."""
+
+    amount: Amount
+    currency: Currency
+    method: Annotated[str, Meta(min_length=1, max_length=64)]
+    capture: Capture = Capture.AUTOMATIC
+    description: Short = ""
+    metadata: Annotated[dict[Annotated[str, Meta(max_length=64)], Short], Meta(max_length=16)] = {}
+
+    def order(self) -> Order:
+        """As the ledger takes it."""
+        return Order(self.amount, self.currency, self.method, self.capture, self.description, self.metadata)
+
+
+class NewRefund(msgspec.Struct, frozen=True):
+    """The body of POST /v1/refunds."""
+
+    payment: Key
+    amount: Amount
+
+
+class Try(msgspec.Struct, frozen=True):
+    """The body of POST /pay/{id}. Without an outcome chance decides."""
+
+    k: Annotated[str, Meta(max_length=255)]
+    outcome: Outcome | None = None
+    amount: Amount | None = None
+    """What the shopper sends, where that is another amount than was asked for."""
+    currency: Currency | None = None
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """The query of a list."""
+
+    after: Annotated[str, Meta(max_length=255)] = ""
+    since_ms: Annotated[int, Meta(ge=0)] = 0
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+def read_key(value: str | None) -> str:
+    """The idempotency key, without which nothing is made. Raises `BodyError`."""
+    if not value or len(value) > MAX_KEY_CHARACTERS:
+        raise BodyError(f"Idempotency-Key must be given and have {MAX_KEY_CHARACTERS} characters at most")
+    return value
+
+
+def decode(raw: bytes, kind: type[Body]) -> Body:
+    """JSON as a struct of this kind. Raises `BodyError`."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BodyError(str(error)) from error
+
+
+def convert(fields: dict[str, str], kind: type[Body]) -> Body:
+    """The fields of a form or a query as a struct of this kind. Raises `BodyError`."""
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.MsgspecError as error:
+        raise BodyError(str(error)) from error
