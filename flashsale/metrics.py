@@ -39,6 +39,21 @@ STORE_SECONDS = Histogram(
 QUEUE_LENGTH = Gauge(
     "flashsale_queue_length", "Reservations waiting to be sent to the store.", multiprocess_mode="livesum"
 )
+PAYMENTS_STARTED = Counter("flashsale_payments_started", "Wishes to pay, by outcome.", ["outcome"])
+PAYMENT_EVENTS = Counter(
+    "flashsale_payment_events",
+    "Webhooks of payment providers, by what was done with them.",
+    ["provider", "outcome"],
+)
+PAYMENT_JOBS = Counter(
+    "flashsale_payment_jobs", "Payment jobs, by kind and by how they ended.", ["kind", "outcome"]
+)
+CHARGES = Counter("flashsale_charges", "Charges decided, by what became of them.", ["outcome"])
+UNDECIDED_CHARGES = Gauge(
+    "flashsale_undecided_charges",
+    "Charges without a fate when the books were last compared.",
+    multiprocess_mode="max",
+)
 WORKERS_ALIVE = Gauge("flashsale_http_workers", "HTTP workers running.", multiprocess_mode="livesum")
 
 

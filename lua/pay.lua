@@ -4,9 +4,9 @@
 -- @include outcome
 -- @include paying
 --
--- pay: queues a payment of one hold, as a new attempt. It waits for its turn at the provider in the order of places, and the
--- first one of a reservation extends its hold, by the sale's extension and by the wait that is to be expected. An attempt
--- under way with another method is given up.
+-- pay: queues a payment of one hold, as a new attempt. Where the provider takes only so many a second it waits for its turn,
+-- in the order of places. The first attempt of a reservation extends its hold, by the sale's extension and by the wait that
+-- is to be expected. An attempt under way with another method is given up.
 --
 -- KEYS[1] fs:{S}:sale          hash
 -- KEYS[2] fs:{S}:stock         hash
@@ -78,7 +78,15 @@ local extension_ms = tonumber(ARGV[5]) + (rate > 0 and math.floor(ahead * 1000 /
 if extension_ms > 0 and byte(record, 2) ~= EXTENDED then
   record = lengthen(id, record, extension_ms)
 end
+local wakes = rate > 0 and redis.call('ZCARD', TURNS) == 0
+if rate == 0 then
+  job('start', id)
+elseif wakes then
+  job('wake', '') -- workers wait for the stream, not for the turns
+end
 save()
 save_payments()
-redis.call('ZADD', TURNS, place, id)
+if rate > 0 then
+  redis.call('ZADD', TURNS, place, id)
+end
 return { DONE, now, record, payment, ahead }

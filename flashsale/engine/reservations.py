@@ -12,9 +12,10 @@ from flashsale.model import ids
 from flashsale.model.faults import Fault, InvalidError
 from flashsale.model.ids import ReservationId
 from flashsale.model.outcomes import Reserve
+from flashsale.model.payment import PaymentRecord
 from flashsale.model.reservation import Line, Reservation, pack_body
 from flashsale.model.sale import MAX_AMOUNT
-from flashsale.scripts.calls import Resolved
+from flashsale.scripts.calls import Look, Resolved
 from flashsale.scripts.reserve import Batch, Claim, Decision, Refused
 from flashsale.store.client import StoreUnavailableError
 from flashsale.store.sales import SaleStore
@@ -45,6 +46,9 @@ class Found:
     offer: Offer
     reservation: Reservation
     now_ms: int
+    payment: PaymentRecord | None = None
+    ahead: int | None = None
+    """How many payments go to the provider before its own; None when it does not wait for its turn."""
 
 
 class Reservations:
@@ -145,10 +149,7 @@ class Reservations:
         if offer is None or reservation_id.shard != 0:
             return None
         look = await self._store.look(reservation_id.sale, tokens=[reservation_id.token])
-        (reservation,) = look.reservations
-        return await self._found(
-            reservation_id.sale, look.sale.version if look.sale else 0, reservation, look.now_ms
-        )
+        return (await self._found(reservation_id.sale, look))[0]
 
     async def of_customer(self, sale: str, customer: str) -> list[Found] | None:
         """A customer's reservations, oldest first; None when there is no such sale."""
@@ -158,16 +159,16 @@ class Reservations:
         found: list[Found | None] = []
         for start in range(0, len(entries), _AT_ONCE):
             tokens = [entry.token for entry in entries[start : start + _AT_ONCE]]
-            look = await self._store.look(sale, tokens=tokens)
-            version = look.sale.version if look.sale else 0
-            found += [await self._found(sale, version, each, look.now_ms) for each in look.reservations]
+            found += await self._found(sale, await self._store.look(sale, tokens=tokens))
         return [each for each in found if each is not None]
 
-    async def _found(
-        self, sale: str, version: int, reservation: Reservation | None, now_ms: int
-    ) -> Found | None:
-        offer = await self._catalog.fresh(sale, version)
-        return Found(offer, reservation, now_ms) if offer and reservation else None
+    async def _found(self, sale: str, look: Look) -> list[Found | None]:
+        """The reservations of a look, None for those that are unknown."""
+        offer = await self._catalog.fresh(sale, look.sale.version if look.sale else 0)
+        return [
+            Found(offer, reservation, look.now_ms, payment, ahead) if offer and reservation else None
+            for reservation, payment, ahead in zip(look.reservations, look.payments, look.ahead, strict=True)
+        ]
 
     async def cancel(self, reservation_id: ReservationId, *, reason: str) -> Resolved:
         """Ends a hold early. The caller has checked whose it is: a reservation never changes its customer."""

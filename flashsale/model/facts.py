@@ -11,7 +11,7 @@ In the stream a fact's entry id is `<seq>-<at_ms>`, and its one field is named b
     reservation.cancelled     token, then the reason, text
     reservation.confirmed     token, 1 when it was late or else 0, method (1 byte each), then the charge
     reservation.refunded      token, "1" when the units went back on sale or else "0", then the reason, text
-    charge.refused            token, why (1 byte, a `Confirm` outcome), method (1 byte), then the charge, which is to be given back
+    charge.refused            token, why (1 byte: `Confirm`), method (1 byte), then the charge that is to be given back
     charge.refunded           token, reference length (1 byte), reference, then the refund's own id at the provider
 
 A charge is its money (9 bytes), the length of its reference (1 byte) and its reference; see `flashsale.model.payment`.

@@ -130,8 +130,25 @@ async def attempt(
     now_ms: int = 0,
 ) -> Attempted:
     """Records where an attempt stands at the provider. An empty reference keeps the one there is."""
-    args = (token, attempt, int(status), reference, pack_details(details or {}))
-    outcome, now, record, payment = await run(redis, "attempt", names.paid_book(), now_ms, *args)
+    args = attempt_args(token, attempt, status, reference, details or {}, now_ms)
+    return attempted(token, await run(redis, "attempt", names.paid_book(), *args))
+
+
+def attempt_args(
+    token: str,
+    attempt: int,
+    status: PaymentStatus,
+    reference: str,
+    details: dict[str, Any],
+    now_ms: int = 0,
+) -> list[str | bytes | int]:
+    """ARGV of `attempt`."""
+    return [now_ms, token, attempt, int(status), reference, pack_details(details)]
+
+
+def attempted(token: str, reply: Sequence[Any]) -> Attempted:
+    """The reply of `attempt`."""
+    outcome, now, record, payment = reply
     return Attempted(Attempt(outcome), now, _reservation(token, record), _payment(payment))
 
 

@@ -1,0 +1,285 @@
+"""Reconciliation: the providers' own books against ours. Every charge must be an order or a refund, and the other way round.
+
+What is found open is dealt with on the spot: a charge nobody has told us of (a lost webhook) gets its fate as if its webhook
+had come, a consent that was not acted upon is acted upon, a refund whose answer was lost is recorded. What then is still
+open needs a person, and is named.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from flashsale import metrics
+from flashsale.engine import events
+from flashsale.engine.catalog import Catalog
+from flashsale.engine.settlement import HopelessJobError, Settlement, claim_of, sale_of, token_of
+from flashsale.keys import STRAY
+from flashsale.model.jobs import JobKind
+from flashsale.model.outcomes import Settle
+from flashsale.model.payment import Charge, Fate
+from flashsale.providers.protocol import PaymentState, Provider, ProviderError, ProviderPayment
+from flashsale.store.payments import PaymentStore
+from flashsale.store.sales import SaleStore
+
+AT_ONCE: Final = 200
+MOST_OPEN: Final = 1000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Sum:
+    """Charges of one fate in one currency."""
+
+    count: int = 0
+    amount: int = 0
+
+    def add(self, amount: int) -> None:
+        """Counts one more."""
+        self.count += 1
+        self.amount += amount
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCharge:
+    """A charge that has no fate, or one whose fate the provider's books contradict."""
+
+    reference: str
+    reservation: str
+    amount: int
+    currency: str
+    problem: str
+    """What is wrong with it."""
+    action: str
+    """What is done, or to be done, about it."""
+
+
+@dataclass(slots=True)
+class ReconcileReport:
+    """What a comparison has found."""
+
+    charges: int = 0
+    """Charges of this shop in the providers' books."""
+    foreign: int = 0
+    """Payments of other shops on the same accounts; they were left alone."""
+    applied: int = 0
+    """Charges and consents that nobody had told us of, and that have been acted upon now."""
+    settled: int = 0
+    """Refunds that the provider had made and we had not recorded, and have now."""
+    fates: dict[str, dict[Fate, Sum]] = field(default_factory=dict)
+    """currency -> fate -> how many, how much"""
+    open: list[OpenCharge] = field(default_factory=list)
+    """At most `MOST_OPEN`."""
+    open_count: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether every charge has its fate."""
+        return self.open_count == 0
+
+    def count(self, charge: Charge) -> None:
+        """Counts a charge under its fate."""
+        fates = self.fates.setdefault(charge.money.currency, {fate: Sum() for fate in Fate})
+        fates[charge.fate].add(charge.money.amount)
+
+    def find(self, found: OpenCharge) -> None:
+        """Notes an open charge."""
+        self.open_count += 1
+        if len(self.open) < MOST_OPEN:
+            self.open.append(found)
+
+
+class Reconciler:
+    """Compares, and acts. May run beside workers, and beside itself."""
+
+    def __init__(
+        self,
+        store: PaymentStore,
+        sales: SaleStore,
+        catalog: Catalog,
+        providers: Mapping[str, Provider],
+        settlement: Settlement,
+        *,
+        shop: str,
+    ) -> None:
+        self._store = store
+        self._sales = sales
+        self._catalog = catalog
+        self._providers = providers
+        self._settlement = settlement
+        self._shop = shop
+
+    async def run(self, sale: str | None = None, *, since_ms: int = 0) -> ReconcileReport:
+        """Compares the books of one sale, or of all; of payments made since an instant, or of all.
+
+        Raises:
+            ProviderError: a provider does not answer.
+            StoreUnavailableError: the store failed.
+        """
+        report = ReconcileReport()
+        for provider in self._providers.values():
+            seen: dict[str, set[str]] = {}
+            batch: list[ProviderPayment] = []
+            async for payment in provider.payments(since_ms=since_ms):
+                if payment.shop != self._shop:
+                    report.foreign += 1
+                    continue
+                owner = await self._owner(payment)
+                if sale is not None and owner != sale:
+                    continue
+                seen.setdefault(owner, set()).add(events.reference(provider.name, payment.id))
+                batch.append(payment)
+                if len(batch) == AT_ONCE:
+                    await self._compare(provider, batch, report)
+                    batch = []
+            await self._compare(provider, batch, report)
+            if since_ms == 0:
+                await self._find_unknown_there(provider, sale, seen, report)
+        if sale is None:
+            metrics.UNDECIDED_CHARGES.set(report.open_count)
+        return report
+
+    async def _owner(self, payment: ProviderPayment) -> str:
+        sale = sale_of(payment.reservation)
+        return sale if sale != STRAY and await self._catalog.get(sale) is not None else STRAY
+
+    async def _compare(
+        self, provider: Provider, payments: list[ProviderPayment], report: ReconcileReport
+    ) -> None:
+        by_sale: dict[str, list[ProviderPayment]] = {}
+        for payment in payments:
+            if payment.state in {PaymentState.PAID, PaymentState.AUTHORISED}:
+                by_sale.setdefault(await self._owner(payment), []).append(payment)
+        for sale, some in by_sale.items():
+            for payment, charge in zip(some, await self._charges(sale, provider, some), strict=True):
+                try:
+                    await self._compare_one(sale, provider, payment, charge, report)
+                except (HopelessJobError, ProviderError) as error:
+                    report.charges += payment.state is PaymentState.PAID
+                    report.find(_open(provider, payment, str(error), "look at it by hand"))
+            await asyncio.sleep(0)
+
+    async def _charges(
+        self, sale: str, provider: Provider, payments: list[ProviderPayment]
+    ) -> list[Charge | None]:
+        records = await self._store.records(sale, [token_of(each.reservation) for each in payments])
+        return [
+            record.charge(events.reference(provider.name, payment.id)) if record is not None else None
+            for payment, record in zip(payments, records, strict=True)
+        ]
+
+    async def _compare_one(
+        self,
+        sale: str,
+        provider: Provider,
+        payment: ProviderPayment,
+        charge: Charge | None,
+        report: ReconcileReport,
+    ) -> None:
+        if payment.state is PaymentState.AUTHORISED:
+            await self._settlement.authorised(sale, provider.name, payment)
+            report.applied += 1
+            found = await provider.find(payment.id)
+            if found is None or found.state is not PaymentState.PAID:
+                return
+            payment = found
+            (charge,) = await self._charges(sale, provider, [payment])
+        report.charges += 1
+        if charge is None:
+            await self._settlement.confirm(sale, [claim_of(provider.name, payment)])
+            report.applied += 1
+            (charge,) = await self._charges(sale, provider, [payment])
+        if charge is None:
+            report.find(_open(provider, payment, "it has no fate", "run this again"))
+            return
+        await self._check_fate(sale, provider, payment, charge, report)
+
+    async def _check_fate(
+        self,
+        sale: str,
+        provider: Provider,
+        payment: ProviderPayment,
+        charge: Charge,
+        report: ReconcileReport,
+    ) -> None:
+        if charge.fate is Fate.REFUNDING and payment.refunded >= payment.amount:
+            token = token_of(payment.reservation)
+            refund_id = await provider.refund(payment.id, payment.amount)  # finds the one there is
+            settled = await self._store.settle(sale, token, reference=charge.reference, refund_id=refund_id)
+            report.settled += settled is Settle.DONE
+            charge = Charge(charge.reference, charge.money, Fate.REFUNDED)
+        if _contradiction(payment, charge) is not None:
+            # The list was read a while before our records were: only what is so at one time counts.
+            payment = await provider.find(payment.id) or payment
+            charge = (await self._charges(sale, provider, [payment]))[0] or charge
+        report.count(charge)
+        found = _contradiction(payment, charge)
+        if found is None and charge.fate is Fate.REFUNDING and await self._is_dead(sale, charge.reference):
+            found = ("giving it back was tried too often", f"flashsale payments dead retry {sale} --all")
+        if found is not None:
+            report.find(_open(provider, payment, *found))
+
+    async def _is_dead(self, sale: str, reference: str) -> bool:
+        dead = [each.job for each in await self._store.dead(sale) if each.job.kind == JobKind.REFUND]
+        return any(job.refunded()[1] == reference for job in dead)
+
+    async def _find_unknown_there(
+        self, provider: Provider, sale: str | None, seen: Mapping[str, set[str]], report: ReconcileReport
+    ) -> None:
+        """Charges in our books of which the provider knows nothing: orders that nobody has paid."""
+        sales = [sale] if sale is not None else [*await self._sales.sale_ids(), STRAY]
+        for each in sales:
+            for token, record in (await self._store.all_records(each)).items():
+                for charge in record.charges:
+                    name, _ = events.split(charge.reference)
+                    if name == provider.name and charge.reference not in seen.get(each, ()):
+                        await self._check_missing(provider, each, token, charge, report)
+
+    async def _check_missing(
+        self, provider: Provider, sale: str, token: str, charge: Charge, report: ReconcileReport
+    ) -> None:
+        """It may only have been made while the list was read."""
+        _, payment_id = events.split(charge.reference)
+        payment = await provider.find(payment_id)
+        if payment is not None and payment.state is PaymentState.PAID:
+            report.charges += 1
+            report.count(charge)
+            return
+        report.find(
+            OpenCharge(
+                charge.reference,
+                f"{sale}.0.{token}",
+                charge.money.amount,
+                charge.money.currency,
+                f"we have it as {charge.fate.name.lower()}, the provider knows no such charge",
+                "look at it by hand",
+            )
+        )
+
+
+def _contradiction(payment: ProviderPayment, charge: Charge) -> tuple[str, str] | None:
+    """What in the provider's books contradicts the fate we have recorded, and what to do about it."""
+    if (charge.money.amount, charge.money.currency) != (payment.amount, payment.currency):
+        return (
+            f"the provider has {payment.amount} {payment.currency}, we have {charge.money}",
+            "look at it by hand",
+        )
+    if charge.fate is Fate.ORDER and payment.refunded:
+        return f"{payment.refunded} of it were given back, and its order stands", "refund the order here too"
+    if charge.fate is Fate.REFUNDED and payment.refunded < payment.amount:
+        return f"only {payment.refunded} of it reached the customer", "see flashsale payments dead list"
+    return None
+
+
+def _open(provider: Provider, payment: ProviderPayment, problem: str, action: str) -> OpenCharge:
+    return OpenCharge(
+        events.reference(provider.name, payment.id),
+        payment.reservation,
+        payment.amount,
+        payment.currency,
+        problem,
+        action,
+    )
