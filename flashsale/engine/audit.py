@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from flashsale.model.audit import FactError, Replay
+from flashsale.model.ledger import MoneySums
 from flashsale.scripts.calls import SaleState, Stock
 from flashsale.store.sales import SaleStore
 
@@ -39,6 +40,10 @@ class AuditReport:
     """How many reservations are in each state, by the facts."""
     customers: int = 0
     last_place: int = 0
+    money: MoneySums = field(default_factory=lambda: MoneySums(None))
+    """Every charge in the currency of the sale, by the facts."""
+    other_money: tuple[MoneySums, ...] = ()
+    """Charges in other currencies: none of them pays for an order."""
 
     @property
     def ok(self) -> bool:
@@ -72,6 +77,7 @@ class Audit:
         report.reservations = dict(
             Counter(claimed.state.name.lower() for claimed in replay.reservations.values())
         )
+        report.money, report.other_money = replay.ledger.sums(replay.currency)
         return report
 
     async def _compare_all(self) -> bool:
@@ -81,10 +87,12 @@ class Audit:
         self._report.items = look.sale.stock
         await self._follow(look.sale.seq)
         self._compare_sale(look.sale)
-        for tokens in _chunks(list(self._replay.reservations)):
+        for tokens in _chunks([*self._replay.reservations, *self._replay.strangers()]):
             await self._compare_reservations(tokens)
         for customers in _chunks(list(self._replay.customers)):
             await self._compare_customers(customers)
+        for difference in self._replay.order_differences():
+            self._find(None, difference)
         return True
 
     async def _follow(self, seq: int) -> None:
@@ -148,8 +156,12 @@ class Audit:
             return
         if look.sale is not None:
             await self._follow(look.sale.seq)
-        for token, stored, end_ms in zip(tokens, look.reservations, look.ends_ms, strict=True):
+        for token, stored, end_ms, payment in zip(
+            tokens, look.reservations, look.ends_ms, look.payments, strict=True
+        ):
             for difference in self._replay.differences(token, stored, end_ms):
+                self._find(None, difference)
+            for difference in self._replay.payment_differences(token, payment):
                 self._find(None, difference)
 
     async def _compare_customers(self, customers: Sequence[str]) -> None:

@@ -5,7 +5,8 @@
 - a key that is not in the keyspace table (flashsale/keys.py), or of another type than the table says;
 - a sale that is missing from the index of sales;
 - an item whose available + held + sold is not its stock, or that has less than nothing of one;
-- a finding of the audit.
+- a finding of the audit;
+- a charge of an unknown sale (`keys.STRAY`) whose record is not what the facts say.
 """
 
 import re
@@ -13,11 +14,12 @@ from typing import Any
 
 from flashsale import keys
 from flashsale.engine.audit import Audit
+from flashsale.model.audit import FactError, Replay
 from flashsale.model.ids import SALE_ID
 from flashsale.store.client import Store
 from flashsale.store.sales import SaleStore
 
-_SALE_KEY = re.compile(rf"fs:\{{({SALE_ID.pattern})\.(\d+)\}}:(\w+)")
+_SALE_KEY = re.compile(rf"fs:\{{({SALE_ID.pattern}|{keys.STRAY})\.(\d+)\}}:(\w+)")
 
 
 async def faults_of(url: str) -> list[str]:
@@ -46,6 +48,9 @@ async def _faults(store: Store) -> list[str]:
             shards.add((match[1], int(match[2])))
     known = {sale.decode() for sale in await redis.hkeys(keys.SALES)}
     for sale, shard in sorted(shards):
+        if sale == keys.STRAY:
+            faults += await _stray(SaleStore(store))
+            continue
         if sale not in known:
             faults.append(f"the sale {sale} is not in the index")
         faults += await _unconserved(redis, sale, shard)
@@ -55,6 +60,25 @@ async def _faults(store: Store) -> list[str]:
         else:
             faults += [f"{sale}, fact {finding.seq}: {finding.detail}" for finding in report.findings]
     return faults
+
+
+async def _stray(sales: SaleStore) -> list[str]:
+    """What is wrong with the charges of sales that nobody knows. They have a journal, and nothing else of a sale."""
+    replay = Replay()
+    try:
+        while facts := await sales.facts(keys.STRAY, after=replay.seq):
+            for fact in facts:
+                replay.apply(fact)
+    except FactError as error:
+        return [f"{keys.STRAY}: {error}"]
+    tokens = replay.strangers()
+    found: list[str] = []
+    for start in range(0, len(tokens), 500):
+        chunk = tokens[start : start + 500]
+        look = await sales.look(keys.STRAY, tokens=chunk)
+        for token, payment in zip(chunk, look.payments, strict=True):
+            found += replay.payment_differences(token, payment)
+    return [f"{keys.STRAY}: {difference}" for difference in found]
 
 
 async def _unconserved(redis: Any, sale: str, shard: int) -> list[str]:
