@@ -1,75 +1,48 @@
-"""A receiver of webhooks: a real HTTP server in the process of the test, which notes what it is sent."""
+"""A small real server that takes webhooks in and keeps them as they came."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import NamedTuple, Self
 
 from aiohttp import web
+from multidict import CIMultiDictProxy
+
+WAIT_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class Received:
-    """One webhook as it came."""
+class Webhook(NamedTuple):
+    """One request as it came."""
 
-    headers: dict[str, str]
-    """Names in lower case."""
+    headers: CIMultiDictProxy[str]
     body: bytes
-
-    @property
-    def event(self) -> dict[str, Any]:
-        return dict(json.loads(self.body))
-
-    @property
-    def id(self) -> str:
-        return str(self.event["id"])
-
-    @property
-    def type(self) -> str:
-        return str(self.event["type"])
 
 
 class Receiver:
-    """Answers `status` to everything. `url` is where it listens."""
+    """Listens on a free port of 127.0.0.1 inside its block, and answers every POST with 200."""
 
     def __init__(self) -> None:
+        self._came: asyncio.Queue[Webhook] = asyncio.Queue()
+        app = web.Application()
+        app.router.add_post("/{path:.*}", self._take)
+        self._runner = web.AppRunner(app, access_log=None)
         self.url = ""
-        self.status = 204
-        self.received: list[Received] = []
-        self._changed = asyncio.Event()
 
-    @property
-    def types(self) -> list[str]:
-        return [one.type for one in self.received]
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
 
-    async def until(self, enough: Callable[[], bool]) -> None:
-        """Waits until it has received enough."""
-        async with asyncio.timeout(60):
-            while not enough():
-                self._changed.clear()
-                await self._changed.wait()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
 
-    async def handle(self, request: web.Request) -> web.Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        self.received.append(Received(headers, await request.read()))
-        self._changed.set()
-        return web.Response(status=self.status)
+    async def next(self) -> Webhook:
+        """The next webhook, waited for."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            return await self._came.get()
 
-
-@asynccontextmanager
-async def receiver() -> AsyncIterator[Receiver]:
-    """A receiver that listens."""
-    made = Receiver()
-    app = web.Application()
-    app.router.add_post("/v1/payments/simulator/events", made.handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        made.url = f"http://{host}:{port}/v1/payments/simulator/events"
-        yield made
-    finally:
-        await runner.cleanup()
+    async def _take(self, request: web.Request) -> web.Response:
+        self._came.put_nowait(Webhook(request.headers, await request.read()))
+        return web.Response()

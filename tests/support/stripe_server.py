@@ -79,6 +79,9 @@ async def add_fault(request: web.Request) -> web.Response:
 async def empty(_request: web.Request) -> web.Response:
     resources.store.clear()
     webhooks._webhooks.clear()
+    for task in asyncio.all_tasks():
+        if getattr(task.get_coro(), "__name__", "") == "_send_webhook":
+            task.cancel()  # about what is no more
     calls.clear()
     faults.clear()
     return web.Response()
