@@ -11,6 +11,24 @@ from flashsale.settings import Purpose, Settings, SettingsError, env_name, load_
 
 EXIT_SETTINGS = 2
 
+PAYMENT_FIELDS = (
+    "payment_provider",
+    "shop",
+    "payment_queue_limit",
+    "payment_tries",
+    "payment_claim_ms",
+    "reconcile_seconds",
+    "simulator_url",
+    "simulator_rate",
+    "simulator_tolerance_seconds",
+    "stripe_publishable_key",
+    "stripe_api_base",
+    "stripe_rate",
+    "stripe_tolerance_seconds",
+    "stripe_bank_country",
+)
+"""What both `serve` and `work` can be told of payments. How a simulator behaves is said to `flashsale simulator`."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

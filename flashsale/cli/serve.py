@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from flashsale.cli.options import setting_options, settings_or_exit
+from flashsale.cli.options import PAYMENT_FIELDS, setting_options, settings_or_exit
 
 EXIT_FAILED = 1
 
@@ -28,15 +28,18 @@ EXIT_FAILED = 1
     "redis_timeout_ms",
     "drain_seconds",
     "sweep_interval_ms",
+    *PAYMENT_FIELDS,
 )
 def command(**options: object) -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM, which cut off no request that is being answered.
 
-    With --embedded it is all in one: a Valkey server of its own, whose data stays in the data directory, and
-    the background work. With --redis-url run `flashsale work` beside it.
+    With --embedded it is all in one: a Valkey server of its own, whose data stays in the data directory, the
+    background work, and a simulator of payments unless another provider is named. With --redis-url run
+    `flashsale work` beside it.
 
     Secrets come from the environment only: FLASHSALE_ROOT_KEY, the API key that creates the others, and
-    FLASHSALE_SHOPPER_SECRET or FLASHSALE_SHOPPER_PUBLIC_KEY, which verify the shoppers' tokens.
+    FLASHSALE_SHOPPER_SECRET or FLASHSALE_SHOPPER_PUBLIC_KEY, which verify the shoppers' tokens; and those of
+    the payment provider.
     """
     settings = settings_or_exit(options, "serve")
 

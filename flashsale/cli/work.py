@@ -4,14 +4,21 @@ import sys
 
 import click
 
-from flashsale.cli.options import setting_options, settings_or_exit
+from flashsale.cli.options import PAYMENT_FIELDS, setting_options, settings_or_exit
 
 EXIT_FAILED = 1
 
 
 @click.command("work")
 @setting_options(
-    "redis_url", "embedded", "data_dir", "log_format", "log_level", "redis_timeout_ms", "sweep_interval_ms"
+    "redis_url",
+    "embedded",
+    "data_dir",
+    "log_format",
+    "log_level",
+    "redis_timeout_ms",
+    "sweep_interval_ms",
+    *PAYMENT_FIELDS,
 )
 def command(**options: object) -> None:
     """Do the background work until Ctrl-C or SIGTERM; any number of these may run side by side.
@@ -23,11 +30,15 @@ def command(**options: object) -> None:
     # Imported once the settings are known to be good, so that their faults are named at once.
     from flashsale.logs import configure_logs, log_remarks
     from flashsale.process.embedded import DataDirError, EmbeddedError, find_running
+    from flashsale.process.listeners import CannotListenError
+    from flashsale.process.own_simulator import find_simulator
 
     if settings.embedded:
         running = find_running(settings.data_dir)
         if running is not None:
-            settings = settings.model_copy(update={"redis_url": running, "embedded": False})
+            settings = find_simulator(settings)
+            found = {"redis_url": running, "embedded": False, "payment_provider": settings.provider}
+            settings = settings.model_copy(update=found)
     configure_logs(settings, "work")
     log_remarks(settings)
     if not settings.embedded:
@@ -42,4 +53,7 @@ def command(**options: object) -> None:
         sys.exit(Supervisor(settings, http=False, work=True).run())
     except (EmbeddedError, DataDirError) as error:
         click.echo(f"flashsale cannot start: {error}", err=True)
+        sys.exit(EXIT_FAILED)
+    except CannotListenError as error:
+        click.echo(f"flashsale {error}", err=True)
         sys.exit(EXIT_FAILED)

@@ -3,6 +3,7 @@
 lock          held (flock) by the process that started Valkey and by Valkey itself: by either alone, too
 valkey.json   how to reach the running server: {"pid", "port", "password"}
 valkey.log    what Valkey says
+simulator.*   the payment simulator's (see `own_simulator`)
 appendonlydir Valkey's append-only file
 """
 
@@ -11,8 +12,9 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, TypedDict
+from typing import Any, BinaryIO, TypedDict
 
 LOCK_NAME = "lock"
 CONNECTION_NAME = "valkey.json"
@@ -93,19 +95,14 @@ class DataDir:
 
     def write_connection(self, connection: Connection) -> None:
         """Note how to reach the server, in a file that only the user can read."""
-        temporary = self.path / f"{CONNECTION_NAME}.new"
-        temporary.unlink(missing_ok=True)
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            json.dump(connection, file)
-        temporary.replace(self.path / CONNECTION_NAME)
+        write_note(self.path / CONNECTION_NAME, connection)
 
     def read_connection(self) -> Connection | None:
         """What `write_connection` noted last, or None when there is nothing to be read."""
+        noted = read_note(self.path / CONNECTION_NAME)
         try:
-            noted = json.loads((self.path / CONNECTION_NAME).read_text(encoding="utf-8"))
             return Connection(pid=int(noted["pid"]), port=int(noted["port"]), password=str(noted["password"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             return None
 
     def forget_connection(self) -> None:
@@ -133,6 +130,25 @@ class DataDir:
         if connection is not None:
             pids.append(connection["pid"])
         return [pid for pid in pids if is_alive(pid)]
+
+
+def write_note(path: Path, note: Mapping[str, object]) -> None:
+    """Write a few facts into a file that only the user can read, all of them or none."""
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        json.dump(note, file)
+    temporary.replace(path)
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """What `write_note` wrote last; nothing when there is nothing to be read."""
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
 
 
 def is_alive(pid: int) -> bool:

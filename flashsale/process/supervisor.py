@@ -22,6 +22,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from flashsale.process.embedded import EmbeddedValkey, StartInterruptedError
 from flashsale.process.listeners import BACKLOG, listening_url, open_listeners
 from flashsale.process.managed import ManagedChild
+from flashsale.process.own_simulator import OwnSimulator, reachable
 from flashsale.process.valkey_watch import ValkeyWatch
 from flashsale.settings import ENV_PREFIX, Settings
 
@@ -33,6 +34,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 HTTP_WORKER = "flashsale.process.http_worker"
 BACKGROUND_WORK = "flashsale.process.work_main"
+SIMULATOR = "flashsale.process.simulator_main"
 
 logger = structlog.get_logger(__name__)
 
@@ -61,6 +63,7 @@ class Supervisor:
         self._wake_fd = -1
         self._workers: list[ManagedChild] = []
         self._background: list[ManagedChild] = []
+        self._simulator: list[ManagedChild] = []
 
     def run(self) -> int:
         """Run until SIGINT, SIGTERM or SIGHUP; the exit code: 0, or 1 when the server could never serve.
@@ -74,14 +77,19 @@ class Supervisor:
             valkey = self._start_valkey(stack)
             if self._stops:
                 return 0
-            settings = self._settings
-            if valkey is not None:
-                settings = settings.model_copy(update={"redis_url": valkey.url, "embedded": False})
             metrics_dir = stack.enter_context(_metrics_dir())
-            env = _child_env(settings, metrics_dir)
             parent_end, own_end = os.pipe()
             stack.callback(os.close, own_end)
             stack.callback(os.close, parent_end)
+            url = listening_url(listeners[0], self._settings.host) if listeners else None
+            settings = self._settings
+            if valkey is not None:
+                # Said outright: that it was embedded is nothing the children could go by.
+                own = {"redis_url": valkey.url, "embedded": False, "payment_provider": settings.provider}
+                settings = settings.model_copy(update=own)
+                if settings.provider == "simulator" and settings.simulator_url is None:
+                    settings = self._add_simulator(stack, settings, listeners, parent_end)
+            env = _child_env(settings, metrics_dir)
             stack.callback(self._stop_children, listeners)
             for number, listener in enumerate(listeners, 1):
                 listener.listen(BACKLOG)
@@ -93,7 +101,6 @@ class Supervisor:
                 self._background.append(ManagedChild("background-work", BACKGROUND_WORK, [parent_end], env))
             for child in self._children():
                 child.start()
-            url = listening_url(listeners[0], settings.host) if listeners else None
             return self._supervise(url, metrics_dir, ValkeyWatch(valkey) if valkey is not None else None)
 
     def _supervise(self, url: str | None, metrics_dir: Path, watch: ValkeyWatch | None) -> int:
@@ -119,16 +126,17 @@ class Supervisor:
         return 0
 
     def _children(self) -> Sequence[ManagedChild]:
-        return [*self._workers, *self._background]
+        return [*self._simulator, *self._workers, *self._background]
 
     def _stop_children(self, listeners: Sequence[socket.socket]) -> None:
-        """HTTP first, with time for what is in flight, then the work that nobody waits for."""
+        """HTTP first, with time for what is in flight, then the work that nobody waits for, then whom that calls."""
         logger.info("server.stopping")
         # Ours are copies: each worker keeps its socket open until it has taken what waits there.
         for listener in listeners:
             listener.close()
         self._stop(self._workers, self._settings.drain_seconds + LEAVE_SECONDS)
         self._stop(self._background, LEAVE_SECONDS)
+        self._stop(self._simulator, LEAVE_SECONDS)
 
     def _stop(self, children: Sequence[ManagedChild], seconds: float) -> None:
         for child in children:
@@ -169,6 +177,18 @@ class Supervisor:
             stack.callback(valkey.stop)
             logger.info("valkey.ready", valkey_pid=valkey.pid, port=valkey.port)
         return valkey
+
+    def _add_simulator(
+        self, stack: ExitStack, settings: Settings, listeners: Sequence[socket.socket], parent_end: int
+    ) -> Settings:
+        """Bring a payment simulator along; what the other children are told."""
+        simulator = OwnSimulator(self._settings)
+        stack.callback(simulator.listener.close)
+        server_url = listening_url(listeners[0], reachable(settings.host)) if listeners else None
+        env = _child_env(simulator.settings_of_child(server_url))
+        fds = [simulator.listener.fileno(), parent_end]
+        self._simulator.append(ManagedChild("simulator", SIMULATOR, fds, env))
+        return simulator.settings_of_shop(settings)
 
     def _wait(self, seconds: float) -> None:
         """Sleep until a signal comes, a child says that it is ready, or the time is over."""
@@ -215,7 +235,8 @@ def _metrics_dir() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _child_env(settings: Settings, metrics_dir: Path) -> dict[str, str]:
-    """The environment of the children: ours, with the settings as they turned out, options included."""
+def _child_env(settings: Settings, metrics_dir: Path | None = None) -> dict[str, str]:
+    """The environment of a child: ours, with the settings as they turned out, options included."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
-    return {**env, **settings.to_env(), "PROMETHEUS_MULTIPROC_DIR": str(metrics_dir)}
+    shared = {} if metrics_dir is None else {"PROMETHEUS_MULTIPROC_DIR": str(metrics_dir)}
+    return {**env, **settings.to_env(), **shared}

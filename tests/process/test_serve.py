@@ -68,7 +68,7 @@ def test_all_in_one_until_ctrl_c(
     server.define_sale("a-sale")
     assert server.available("a-sale") == 7
     family = server.program.family()
-    assert len(family) == 5  # supervisor, two workers, the background work, Valkey
+    assert len(family) == 6  # supervisor, two workers, the background work, Valkey, the simulator
     assert len(list(temporary.iterdir())) == 1
     os.killpg(server.program.pid, signal.SIGINT)
     assert server.program.wait() == 0
@@ -76,7 +76,7 @@ def test_all_in_one_until_ctrl_c(
     assert find_running(data_dir) is None
     # The keyboard reaches the supervisor alone, which lets the workers finish before it stops Valkey.
     assert "SIGINT" not in (data_dir / "valkey.log").read_text()
-    assert [event["child"] for event in server.logged("child.ended")][-1] == "background-work"
+    assert [event["child"] for event in server.logged("child.ended")][-2:] == ["background-work", "simulator"]
     assert not list(temporary.iterdir())
     # And everything is there again.
     again = serve_embedded()
@@ -103,6 +103,7 @@ def test_whatever_dies_comes_back(serve_embedded: Serve) -> None:
         ("http_worker", "child.ended"),
         ("work_main", "child.ended"),
         ("valkey-server", "valkey.ended"),
+        ("simulator_main", "child.ended"),
         ("http_worker", "child.ended"),
         ("valkey-server", "valkey.ended"),
     ):
@@ -111,7 +112,7 @@ def test_whatever_dies_comes_back(serve_embedded: Serve) -> None:
         victim.kill()
         eventually(lambda gone=victim: not alive(gone), "it is dead")  # type: ignore[misc]
         eventually(lambda: len(server.logged(event)) == count + 1, f"it is logged that {word} ended")  # noqa: B023
-        eventually(lambda: len(server.program.family()) == 5, f"{word} is replaced")
+        eventually(lambda: len(server.program.family()) == 6, f"{word} is replaced")
         eventually(lambda: server.available("a-sale") == 7, f"the sale is there without that {word}")
     eventually(lambda: len(server.logged("valkey.back")) == 2, "it is logged that Valkey is back")
     eventually(lambda: len(server.logged("worker.ready")) == 4, "both workers were replaced")
@@ -126,7 +127,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed(
     server = serve_embedded("--workers", "2")
     server.define_sale("a-sale")
     family = server.program.family()
-    assert len(family) == 5
+    assert len(family) == 6
     server.program.send(signal.SIGKILL)
     ended(family)
     again = serve_embedded()

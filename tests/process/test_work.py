@@ -68,7 +68,7 @@ def test_embedded_it_starts_a_server_if_none_runs(work: Work, data_dir: Path) ->
     url = find_running(data_dir)
     assert url is not None
     family = program.family()
-    assert len(family) == 3  # supervisor, work, Valkey
+    assert len(family) == 4  # supervisor, work, Valkey, the simulator
     worker = program.child("work_main")
     worker.kill()
     eventually(lambda: program.err().count("work.ready") == 2, "the work was started again")

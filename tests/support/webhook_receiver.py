@@ -1,0 +1,75 @@
+"""A receiver of webhooks: a real HTTP server in the process of the test, which notes what it is sent."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+
+@dataclass(frozen=True)
+class Received:
+    """One webhook as it came."""
+
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: bytes
+
+    @property
+    def event(self) -> dict[str, Any]:
+        return dict(json.loads(self.body))
+
+    @property
+    def id(self) -> str:
+        return str(self.event["id"])
+
+    @property
+    def type(self) -> str:
+        return str(self.event["type"])
+
+
+class Receiver:
+    """Answers `status` to everything. `url` is where it listens."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.status = 204
+        self.received: list[Received] = []
+        self._changed = asyncio.Event()
+
+    @property
+    def types(self) -> list[str]:
+        return [one.type for one in self.received]
+
+    async def until(self, enough: Callable[[], bool]) -> None:
+        """Waits until it has received enough."""
+        async with asyncio.timeout(60):
+            while not enough():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.received.append(Received(headers, await request.read()))
+        self._changed.set()
+        return web.Response(status=self.status)
+
+
+@asynccontextmanager
+async def receiver() -> AsyncIterator[Receiver]:
+    """A receiver that listens."""
+    made = Receiver()
+    app = web.Application()
+    app.router.add_post("/v1/payments/simulator/events", made.handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        made.url = f"http://{host}:{port}/v1/payments/simulator/events"
+        yield made
+    finally:
+        await runner.cleanup()
