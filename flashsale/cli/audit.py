@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from flashsale.cli.output import console, count, plain, print_json, table
+from flashsale.cli.output import console, count, money, plain, print_json, table
 from flashsale.cli.target import Target, run, server_options
 
 MAX_FINDINGS_SHOWN = 20
@@ -18,7 +18,7 @@ MAX_FINDINGS_SHOWN = 20
 @click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
 @server_options
 def command(target: Target, sale: str, as_json: bool) -> None:
-    """Replay the journal of SALE from its first fact and compare every counter, hold and limit.
+    """Replay the journal of SALE from its first fact and compare every counter, hold, limit and charge.
 
     The exit code is 0 only when all of it adds up; otherwise the first fact that does not is named.
     """
@@ -51,6 +51,19 @@ def _show(verdict: Mapping[str, Any]) -> None:
         columns = ["sku", "stock", "available", "held", "sold"]
         rows = [[item.get(column) for column in columns] for item in items]
         out.print(table(columns, rows, numbers=columns[1:]))
+    for sums in verdict.get("money", []):
+        out.print(Text(_sums(sums)))
+
+
+def _sums(sums: Mapping[str, Any]) -> str:
+    """`12 charges, 1,200.00 CNY = orders 1,000.00 CNY (10) + refunding ... + refunds ...`"""
+    parts = [
+        f"{fate} {money(sums[fate]['amount'], sums['currency'])} ({sums[fate]['count']:,})"
+        for fate in ("orders", "refunding", "refunds")
+    ]
+    charges = sums["charges"]
+    total = money(charges["amount"], sums["currency"])
+    return plain(f"{count(charges['count'], 'charge')}, {total} = {' + '.join(parts)}")
 
 
 def _finding(finding: Mapping[str, Any]) -> str:
