@@ -11,7 +11,6 @@ import pytest
 from flashsale.model.payment import PaymentStatus
 from flashsale.providers.protocol import (
     Capture,
-    PaymentOrder,
     PaymentState,
     Provider,
     ProviderError,
@@ -23,19 +22,11 @@ from tests.support.receiver import Receiver
 from tests.support.stripe import (
     CARD_WITH_3DS,
     DECLINED_CARD,
+    ORDER,
     PUBLISHABLE_KEY,
+    SECRET_KEY,
+    WEBHOOK_SECRET,
     LocalStripe,
-)
-
-ORDER = PaymentOrder(
-    shop="alfa",
-    reservation="giulia.0.abc",
-    attempt=2,
-    customer="c-17",
-    description="Giulia Milano",
-    method="card",
-    amount=3_300,
-    currency="EUR",
 )
 
 
@@ -334,6 +325,20 @@ async def test_every_payment_of_the_account_is_listed_page_by_page(
     with pytest.raises(ProviderError):
         _ = [payment async for payment in stripe_provider.payments(since_ms=1_790_000_000_999)]
     assert (await local_stripe.calls("GET"))[-1]["form"]["created[gte]"] == "1790000000"
+
+
+async def test_no_secret_is_logged(
+    stripe_provider: Provider, caplog: pytest.LogCaptureFixture, local_stripe: LocalStripe
+) -> None:
+    caplog.set_level("DEBUG")
+    started = await stripe_provider.start(ORDER)
+    await local_stripe.fail_next("POST", "/v1/payment_intents", 401, message="No such key")
+    with pytest.raises(ProviderError):
+        await stripe_provider.start(ORDER)
+    assert started.action is not None
+    # Whoever has the client secret can see the payment and pay it.
+    for secret in (started.action["client_secret"], SECRET_KEY, WEBHOOK_SECRET):
+        assert secret not in caplog.text
 
 
 async def test_there_is_no_such_payment(stripe_provider: Provider) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Self
 import aiohttp
 import stripe
 
+from flashsale.providers.protocol import PaymentOrder
 from flashsale.settings import Settings
 from tests.process.programs import Program, eventually
 
@@ -27,6 +28,17 @@ GOOD_CARD = "4242424242424242"
 DECLINED_CARD = "4000000000000341"
 CARD_WITH_3DS = "4000002500003155"
 CARD_WITH_3DS_THEN_DECLINED = "4000008260003178"
+
+ORDER = PaymentOrder(
+    shop="alfa",
+    reservation="giulia.0.abc",
+    attempt=2,
+    customer="c-17",
+    description="Giulia Milano",
+    method="card",
+    amount=3_300,
+    currency="EUR",
+)
 
 _PROGRAM = Path(__file__).with_name("stripe_server.py")
 
@@ -87,14 +99,20 @@ class LocalStripe:
         status: int | None,
         *,
         carried_out: bool = False,
+        captured_before: str = "",
         **error: Any,
     ) -> None:
-        """The next call of this method to a path that begins so is answered with an error, or not at all (None)."""
+        """The next call of this method to a path that begins so is answered with an error, or not at all (None).
+
+        It is carried out nevertheless when `carried_out` says so; `captured_before` is a payment that somebody else
+        captures just before it.
+        """
         fault = {
             "method": method,
             "path": path,
             "status": status,
             "carried_out": carried_out,
+            "captured_before": captured_before,
             "error": {"type": "invalid_request_error", "message": "As the test wished.", **error},
         }
         await self._ask("POST", "/_config/faults", json=fault)
@@ -134,6 +152,14 @@ class LocalStripe:
     async def refund(self, payment_id: str, amount: int) -> None:
         """Give some of it back, in Stripe's units, as somebody does on Stripe's pages."""
         await self._ask("POST", "/v1/refunds", data={"payment_intent": payment_id, "amount": str(amount)})
+
+    async def set_refund_status(self, refund_id: str, status: str) -> None:
+        """Let a refund fail at the customer's bank, or be under way; at localstripe each has succeeded at once."""
+        await self._ask("POST", f"/_config/refunds/{refund_id}", json={"status": status})
+
+    async def offer_only(self, *types: str) -> None:
+        """The account has only these payment method types switched on."""
+        await self._ask("POST", "/_config/offers", json=types)
 
     async def _ask(self, method: str, path: str, *, refused: int = 0, **options: Any) -> Any:
         headers = {"Authorization": f"Bearer {SECRET_KEY}"}

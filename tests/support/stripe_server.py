@@ -5,6 +5,8 @@ Around localstripe itself, which stays as it is:
   refuses what it does not know; here it keeps both.
 - `GET /_config/calls` tells what was called, and with which idempotency key, of which localstripe takes no notice.
 - `POST /_config/faults` prepares answers that localstripe never gives, of a call carried out or not.
+- `POST /_config/offers` says which payment methods the account has switched on, `POST /_config/refunds/{id}` what has
+  become of a refund.
 - `DELETE /_config/everything` empties it, webhooks included.
 """
 
@@ -21,6 +23,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 calls: list[dict[str, Any]] = []
 faults: list[dict[str, Any]] = []
+offered: set[str] = set()
 make_intent = resources.PaymentIntent.__init__
 
 
@@ -29,7 +32,10 @@ def make_newer_intent(
 ) -> None:
     make_intent(self, **known)
     self.description = description
-    self.payment_method_types = allowed_payment_method_types
+    # Stripe leaves out those that the account or the purchase does not allow.
+    self.payment_method_types = [
+        kind for kind in allowed_payment_method_types or ["card"] if not offered or kind in offered
+    ]
 
 
 def fault_of(request: web.Request) -> dict[str, Any] | None:
@@ -56,6 +62,8 @@ async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
         }
     )
     fault = fault_of(request)
+    if fault is not None and fault["captured_before"]:
+        resources.PaymentIntent._api_capture(fault["captured_before"])
     answer = await handler(request) if fault is None or fault["carried_out"] else None
     if fault is None:
         assert answer is not None
@@ -76,6 +84,16 @@ async def add_fault(request: web.Request) -> web.Response:
     return web.Response()
 
 
+async def set_offers(request: web.Request) -> web.Response:
+    offered.update(await request.json())
+    return web.Response()
+
+
+async def set_refund(request: web.Request) -> web.Response:
+    resources.Refund._api_retrieve(request.match_info["id"]).status = (await request.json())["status"]
+    return web.Response()
+
+
 async def empty(_request: web.Request) -> web.Response:
     resources.store.clear()
     webhooks._webhooks.clear()
@@ -84,6 +102,7 @@ async def empty(_request: web.Request) -> web.Response:
             task.cancel()  # about what is no more
     calls.clear()
     faults.clear()
+    offered.clear()
     return web.Response()
 
 
@@ -94,6 +113,8 @@ async def run() -> None:
     app.middlewares.insert(0, watch)
     app.router.add_get("/_config/calls", tell_calls)
     app.router.add_post("/_config/faults", add_fault)
+    app.router.add_post("/_config/offers", set_offers)
+    app.router.add_post("/_config/refunds/{id}", set_refund)
     app.router.add_delete("/_config/everything", empty)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

@@ -1,6 +1,7 @@
 """Calls to Stripe, each with an idempotency key, and the verification of its webhooks."""
 
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -27,6 +28,8 @@ from flashsale.providers.stripe.reading import REFUND_OVER, SHOP, event_of, meta
 
 # It would write an id of this machine into the home directory, and send it and how long calls take with every call.
 stripe.enable_telemetry = False
+# Its log has every answer in full, client secrets included; ours says what was refused and why.
+logging.getLogger("stripe").setLevel(logging.WARNING)
 
 CONNECT_SECONDS: Final = 5.0
 CALL_SECONDS: Final = 10.0  # the three calls of a refund fit into the time that a worker keeps a job
