@@ -9,6 +9,7 @@ from multidict import CIMultiDict
 
 from flashsale.providers.protocol import Event, PaymentState, Provider, ProviderPayment, SignatureError
 from flashsale.providers.stripe import from_settings
+from flashsale.providers.stripe.reading import payment_of
 from flashsale.settings import Settings
 from tests.support.stripe import SECRET_KEY, WEBHOOK_SECRET, signed, signed_event
 
@@ -133,6 +134,19 @@ def test_what_an_event_says_of_a_payment(
     assert event.payment == expected
     assert event.id.startswith("evt_")
     assert not event.refund_failed
+
+
+@pytest.mark.parametrize(("reason", "final"), [("highest_risk_level", True), ("rule", False)])
+def test_a_verdict_that_no_event_brought_is_found_with_the_charge(reason: str, final: bool) -> None:
+    found = payment_of(
+        intent(
+            "requires_payment_method",
+            latest_charge=failed_charge("blocked", reason),
+            last_payment_error={"type": "card_error", "message": "Your card was declined."},
+        )
+    )
+    error = "The payment was refused as unsafe." if final else "Your card was declined."
+    assert found == payment(PaymentState.FAILED, error=error, final=final)
 
 
 @pytest.mark.parametrize("kind", ["refund.failed", "refund.updated", "charge.refund.updated"])
