@@ -204,7 +204,7 @@ async def test_a_refund_that_failed_is_made_again_with_another_key(
     second = await stripe_provider.refund(payment_id, 3_300)
     assert second != first
     keys = [call["idempotency_key"] for call in await local_stripe.calls() if call["path"] == "/v1/refunds"]
-    assert keys == [f"refund:{payment_id}:0", f"refund:{payment_id}:1"]
+    assert [key.rsplit(":", 1)[0] for key in keys] == [f"refund:{payment_id}:0", f"refund:{payment_id}:1"]
     found = await stripe_provider.find(payment_id)
     assert found is not None
     assert found.refunded == 3_300

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -34,6 +35,7 @@ logging.getLogger("stripe").setLevel(logging.WARNING)
 CONNECT_SECONDS: Final = 5.0
 CALL_SECONDS: Final = 10.0  # the three calls of a refund fit into the time that a worker keeps a job
 
+_SPELL_SECONDS: Final = 600  # far more than a call can be under way
 _EXPAND: Final = "latest_charge.refunds"
 _ENDED: Final = frozenset({PaymentState.PAID, PaymentState.CANCELLED})
 _PAGE: Final = 100  # the most that Stripe gives
@@ -111,7 +113,7 @@ class Stripe:
     async def capture(self, payment_id: str) -> ProviderPayment:
         """Captures, and asks only when that was refused: mostly it is the first and only call."""
         call = self._api.payment_intents.capture_async(
-            payment_id, {"expand": [_EXPAND]}, {"idempotency_key": f"capture:{payment_id}"}
+            payment_id, {"expand": [_EXPAND]}, {"idempotency_key": _spell(f"capture:{payment_id}")}
         )
         try:
             return payment_of((await self._call("capture", call)).to_dict())
@@ -131,7 +133,7 @@ class Stripe:
         call = self._api.payment_intents.cancel_async(
             payment_id,
             {"expand": [_EXPAND]},
-            {"idempotency_key": f"cancel:{payment_id}:{intent['status']}"},
+            {"idempotency_key": _spell(f"cancel:{payment_id}:{intent['status']}")},
         )
         try:
             return payment_of((await self._call("cancel", call)).to_dict())
@@ -159,7 +161,7 @@ class Stripe:
             return str(max(good, key=lambda refund: int(refund["amount"]))["id"])
         call = self._api.refunds.create_async(
             {"payment_intent": payment_id, "amount": owed, "metadata": dict(intent["metadata"])},
-            {"idempotency_key": f"refund:{payment_id}:{len(refunds)}"},
+            {"idempotency_key": _spell(f"refund:{payment_id}:{len(refunds)}")},
         )
         try:
             refund = await self._call("refund", call)
@@ -259,6 +261,15 @@ class Stripe:
             return await call
         except TROUBLE as error:
             raise call_error(what, error) from error
+
+
+def _spell(key: str) -> str:
+    """The key for these ten minutes, of a call that Stripe carries out once under any key.
+
+    Stripe remembers failed answers for a day, and would give them again when the fault is over, or support has put right
+    what was refused. It captures and cancels only once, and gives back no more than was taken.
+    """
+    return f"{key}:{int(time.time()) // _SPELL_SECONDS}"
 
 
 def _units(amount: int, currency: str) -> int:
