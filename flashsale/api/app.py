@@ -2,24 +2,32 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import structlog
 from aiohttp import web
 
 from flashsale import metrics
-from flashsale.api import access, live, reservations, sales, system
+from flashsale.api import access, live, payments, reservations, sales, system
 from flashsale.api.bodies import MAX_BODY_BYTES
 from flashsale.api.middleware import answer
 from flashsale.api.state import DRAIN, SHOP, Drain, Shop
 from flashsale.engine.batcher import Queue
 from flashsale.engine.catalog import Catalog
+from flashsale.engine.pacing import Pacers
+from flashsale.engine.payments import Payments
+from flashsale.engine.reconcile import Reconciler
 from flashsale.engine.reservations import Reservations
 from flashsale.engine.sales import Sales
+from flashsale.engine.settlement import Settlement
+from flashsale.engine.settlement import Shop as Till
 from flashsale.identity.api_keys import ApiKeys
 from flashsale.identity.tokens import ShopperTokens
+from flashsale.providers import configured
+from flashsale.providers.protocol import Provider
 from flashsale.settings import Settings
 from flashsale.store.client import Store, describe
+from flashsale.store.payments import PaymentStore
 from flashsale.store.sales import SaleStore
 
 # Without a pattern of its own a part of a path takes no braces, which a sku may well have.
@@ -61,6 +69,12 @@ def _add_routes(app: web.Application) -> None:
     router.add_get(f"{_SALE}/audit", sales.audit)
     router.add_get(_RESERVATION, reservations.read)
     router.add_delete(_RESERVATION, reservations.cancel)
+    router.add_post(f"{_RESERVATION}/payment", payments.start)
+    router.add_post(f"{_RESERVATION}/refund", payments.refund)
+    router.add_post("/v1/payments/{provider:[^/]+}/events", payments.receive)
+    router.add_get(f"{_SALE}/payments/dead", payments.dead)
+    router.add_post(f"{_SALE}/payments/dead/retry", payments.retry)
+    router.add_post("/v1/payments/reconcile", payments.reconcile)
     router.add_post("/v1/guests", access.guest)
     router.add_post("/v1/keys", access.create_key)
     router.add_get("/v1/keys", access.list_keys)
@@ -77,7 +91,9 @@ def _shop(
     async def context(app: web.Application) -> AsyncIterator[None]:
         store = Store.connect(redis_url, timeout_ms=settings.redis_timeout_ms)
         sale_store = SaleStore(store, timeout_s=settings.redis_timeout_ms / 1000)
+        payment_store = PaymentStore(store, timeout_s=settings.redis_timeout_ms / 1000)
         catalog = Catalog(sale_store)
+        providers = configured(settings)
         queue = Queue(
             limit=settings.queue_limit,
             deadline_s=settings.request_deadline_ms / 1000,
@@ -97,6 +113,7 @@ def _shop(
                 on_batch=requests.batch_done,
                 on_memory=requests.answered_from_memory,
             ),
+            payments=_payments(settings, payment_store, sale_store, catalog, providers),
             tokens=ShopperTokens(secret, settings.shopper_public_key),
             api_keys=ApiKeys(store, root_key),
             requests=requests,
@@ -112,10 +129,41 @@ def _shop(
         shop.requests.hand_over(shop.reservations.waiting)
         await app[live.LIVE].close()
         await shop.reservations.close()
+        for provider in providers.values():
+            await provider.close()
+        await payment_store.close()
         await sale_store.close()
         await store.close()
 
     return context
+
+
+def _payments(
+    settings: Settings,
+    store: PaymentStore,
+    sales: SaleStore,
+    catalog: Catalog,
+    providers: Mapping[str, Provider],
+) -> Payments:
+    till = Till(
+        name=settings.shop,
+        payments=store,
+        sales=sales,
+        catalog=catalog,
+        providers=providers,
+        pacers=Pacers(store),
+        provider=settings.provider,
+    )
+    reconciler = Reconciler(store, sales, catalog, providers, Settlement(till), shop=settings.shop)
+    return Payments(
+        store,
+        catalog,
+        providers,
+        reconciler,
+        provider=settings.provider,
+        shop=settings.shop,
+        queue_limit=settings.payment_queue_limit,
+    )
 
 
 async def _hand_over(shop: Shop) -> None:

@@ -26,17 +26,26 @@ _RESERVATION_FIELDS = frozenset({"items"})
 _LINE_FIELDS = frozenset({"sku", "quantity"})
 
 
+async def read(request: web.Request) -> bytes:
+    """The body as it came.
+
+    Raises:
+        Problem: 413 over 64 KiB, 400 unreadable.
+    """
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, ConnectionError):
+        # Not packed as Content-Encoding says, or cut off; in the latter case nobody reads the answer.
+        raise Problem("malformed", "The body cannot be read.") from None
+
+
 async def read_object(request: web.Request) -> dict[str, Any]:
     """The body as a JSON object.
 
     Raises:
         Problem: 413 over 64 KiB, 415 another media type, 400 not JSON, 422 JSON but no object.
     """
-    try:
-        body = await request.read()
-    except (web.RequestPayloadError, ConnectionError):
-        # Not packed as Content-Encoding says, or cut off; in the latter case nobody reads the answer.
-        raise Problem("malformed", "The body cannot be read.") from None
+    body = await read(request)
     if "Content-Type" in request.headers and request.content_type != "application/json":
         raise Problem("unsupported_media_type", "The body must be application/json.")
     try:

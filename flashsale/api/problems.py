@@ -12,6 +12,7 @@ from flashsale.store.client import StoreUnavailableError
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = 1
+PAYMENTS_RETRY_AFTER_S = 60
 
 
 class Problem(Exception):  # noqa: N818 - it is named for what RFC 9457 calls it
@@ -65,13 +66,24 @@ def unavailable(error: StoreUnavailableError) -> Problem:
     )
 
 
-def busy() -> Problem:
+def busy(detail: str = "Too many requests are waiting. Nothing was reserved; try again.") -> Problem:
     """503: nothing was done."""
-    return Problem(
-        "busy",
-        "Too many requests are waiting. Nothing was reserved; try again.",
-        headers={"Retry-After": str(RETRY_AFTER_S)},
-    )
+    return Problem("busy", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def payments_unavailable(detail: str = "This server is not set up to take payments.") -> Problem:
+    """503: nothing was done, and trying again soon is of little use."""
+    return Problem("payments_unavailable", detail, headers={"Retry-After": str(PAYMENTS_RETRY_AFTER_S)})
+
+
+def unknown_sale(sale: str) -> Problem:
+    """404."""
+    return Problem("unknown_sale", f"There is no sale {sale[:100]}.")
+
+
+def unknown_reservation() -> Problem:
+    """404."""
+    return Problem("unknown_reservation", "There is no such reservation.")
 
 
 def unauthenticated(detail: str) -> Problem:

@@ -1,14 +1,20 @@
 """What the API answers, as plain values ready for JSON."""
 
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from flashsale.engine import events
 from flashsale.engine.audit import AuditReport
 from flashsale.engine.catalog import Offer
+from flashsale.engine.reconcile import ReconcileReport
+from flashsale.engine.reservations import Found
 from flashsale.engine.sales import SaleView
 from flashsale.model.instants import to_rfc3339
+from flashsale.model.jobs import DeadJob, JobKind
+from flashsale.model.ledger import MoneySums
 from flashsale.model.payment import PaymentRecord
 from flashsale.model.reservation import Reservation
 from flashsale.model.schedule import Schedule
@@ -29,17 +35,20 @@ def reservation_id(offer: Offer, token: str) -> str:
     return f"{offer.sale}.0.{token}"
 
 
-def reservation(
-    offer: Offer,
-    found: Reservation,
-    now_ms: int,
-    paying: PaymentRecord | None = None,
-    wait_ms: int | None = None,
-) -> dict[str, Any]:
-    """A reservation as its customer sees it at `now_ms` of the store's clock, with its payment if there is one.
+def found(found: Found, rate: int) -> dict[str, Any]:
+    """A reservation as its customer sees it, with its payment if there is one.
 
-    `wait_ms` is how long the payment still waits for its turn.
+    `rate` is how many payments a second go to the provider, 0 for any number.
     """
+    shown = reservation(found.offer, found.reservation, found.now_ms)
+    if found.payment is not None:
+        wait_seconds = None if found.ahead is None else -(-found.ahead // rate) if rate else 0
+        shown["payment"] = payment(found.payment, wait_seconds)
+    return shown
+
+
+def reservation(offer: Offer, found: Reservation, now_ms: int) -> dict[str, Any]:
+    """A reservation without a payment as its customer sees it at `now_ms` of the store's clock."""
     amount = offer.amount(found.lines)
     parts = offer.schedule(amount)
     return {
@@ -54,7 +63,7 @@ def reservation(
         "currency": offer.definition.currency,
         "held_until": to_rfc3339(found.held_until_ms),
         "payment_schedule": schedule(parts),
-        "payment": None if paying is None else payment(paying, wait_ms),
+        "payment": None,
     }
 
 
@@ -63,7 +72,7 @@ def schedule(parts: Schedule) -> dict[str, Any]:
     return {"deposit": parts.deposit, "balance": parts.balance, "instalments": parts.instalments}
 
 
-def payment(record: PaymentRecord, wait_ms: int | None) -> dict[str, Any]:
+def payment(record: PaymentRecord, wait_seconds: int | None) -> dict[str, Any]:
     """A reservation's payment as its customer sees it."""
     provider, _, reference = record.reference.partition(":")
     return {
@@ -76,7 +85,7 @@ def payment(record: PaymentRecord, wait_ms: int | None) -> dict[str, Any]:
         "reference": reference or None,
         "action": record.action,
         "error": record.error,
-        "wait_seconds": None if wait_ms is None else -(-wait_ms // 1000),
+        "wait_seconds": wait_seconds,
     }
 
 
@@ -153,4 +162,63 @@ def audit(report: AuditReport) -> dict[str, Any]:
         "reservations": report.reservations,
         "customers": report.customers,
         "last_place": report.last_place,
+        "money": [_money(sums) for sums in (report.money, *report.other_money) if sums.charges.count],
+    }
+
+
+def _money(sums: MoneySums) -> dict[str, Any]:
+    """The charges of one currency: as many, and as much, as became orders and refunds."""
+    return {
+        "currency": sums.currency,
+        "charges": asdict(sums.charges),
+        "orders": asdict(sums.orders),
+        "refunding": asdict(sums.refunding),
+        "refunds": asdict(sums.refunds),
+    }
+
+
+def dead_job(sale: str, dead: DeadJob) -> dict[str, Any]:
+    """A payment job that was given up; what it is about is null where it cannot be read."""
+    job = dead.job
+    about: str | None = None
+    reference: str | None = None
+    try:
+        if job.kind == JobKind.EVENT:
+            received = events.unpack(job.payload)
+            about, reference = received.event.payment.reservation, received.reference
+        elif job.kind in {JobKind.START, JobKind.VOID, JobKind.REFUND}:
+            about = f"{sale}.0.{job.token}"
+        if job.kind == JobKind.VOID:
+            reference = job.voided()[1]
+        elif job.kind == JobKind.REFUND:
+            reference = job.refunded()[1]
+    except (ValueError, IndexError):
+        pass  # damaged: perhaps that is why it was given up
+    return {
+        "id": job.entry_id,
+        "kind": job.kind,
+        "reservation": about,
+        "reference": reference or None,
+        "tries": job.tries,
+        "error": dead.error,
+        "at": to_rfc3339(dead.at_ms),
+    }
+
+
+def reconciliation(sale: str | None, report: ReconcileReport) -> dict[str, Any]:
+    """What a comparison with the providers' books has found."""
+    return {
+        "sale": sale,
+        "ok": report.ok,
+        "charges": report.charges,
+        "totals": [
+            {"currency": currency, "fate": fate.name.lower(), **asdict(total)}
+            for currency, fates in sorted(report.fates.items())
+            for fate, total in fates.items()
+        ],
+        "open": [asdict(charge) for charge in report.open],
+        "open_count": report.open_count,
+        "applied": report.applied,
+        "settled": report.settled,
+        "foreign": report.foreign,
     }

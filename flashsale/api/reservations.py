@@ -14,7 +14,7 @@ from flashsale.model import ids
 from flashsale.model.ids import ReservationId
 from flashsale.model.instants import to_rfc3339
 from flashsale.model.outcomes import Reserve, Resolve
-from flashsale.scripts.reserve import Held, Refused
+from flashsale.scripts.reserve import Held, Refused, Replayed
 from flashsale.store.client import StoreUnavailableError
 
 _MOST_RETRY_AFTER_S = 3600
@@ -40,21 +40,31 @@ async def reserve(request: web.Request) -> web.Response:
         shop.requests.reserve[_OUTCOMES[decision.outcome]] += 1
         raise _refusal(sale, offer, decision)
     if offer is None:
-        raise _unknown_sale(sale)
-    fresh = isinstance(decision, Held)
-    shop.requests.reserve["held" if fresh else "replayed"] += 1
-    body = render.reservation(offer, decision.reservation, decision.now_ms)
-    return render.json_response(body, 201 if fresh else 200, {"Location": f"/v1/reservations/{body['id']}"})
+        raise problems.unknown_sale(sale)
+    if isinstance(decision, Held):
+        shop.requests.reserve["held"] += 1
+        status, body = 201, render.reservation(offer, decision.reservation, decision.now_ms)
+    else:
+        shop.requests.reserve["replayed"] += 1
+        status, body = 200, await _replayed(shop, offer, decision)
+    return render.json_response(body, status, {"Location": f"/v1/reservations/{body['id']}"})
 
 
-def _unknown_sale(sale: str) -> Problem:
-    return Problem("unknown_sale", f"There is no sale {sale[:100]}.")
+async def _replayed(shop: Shop, offer: Offer, decision: Replayed) -> dict[str, Any]:
+    """The reservation of an earlier request, with its payment if there may be one: the decision does not carry it."""
+    token = decision.reservation.token
+    found = None
+    if offer.definition.payment.methods:
+        found = await shop.reservations.get(ReservationId(offer.sale, 0, token))
+    if found is None:
+        return render.reservation(offer, decision.reservation, decision.now_ms)
+    return render.found(found, shop.payments.rate)
 
 
 def _refusal(sale: str, offer: Offer | None, refused: Refused) -> Problem:
     """The refusal of a reservation as a problem."""
     if offer is None or refused.outcome is Reserve.UNKNOWN_SALE:
-        return _unknown_sale(sale)
+        return problems.unknown_sale(sale)
     match refused.outcome:
         case Reserve.SOLD_OUT:
             release = refused.next_release_ms
@@ -102,48 +112,45 @@ async def mine(request: web.Request) -> web.Response:
     sale = request.match_info["sale"]
     found = await shop.reservations.of_customer(sale, customer)
     if found is None:
-        raise _unknown_sale(sale)
-    return render.json_response({"reservations": [_rendered(each) for each in found]})
+        raise problems.unknown_sale(sale)
+    return render.json_response({"reservations": [render.found(each, shop.payments.rate) for each in found]})
 
 
 async def read(request: web.Request) -> web.Response:
     """GET /v1/reservations/{reservation}."""
-    _, found, _ = await _authorised(request, request.app[SHOP])
-    return render.json_response(_rendered(found))
+    shop = request.app[SHOP]
+    _, found = await named(request, shop, await callers.customer_or_support(request, shop))
+    return render.json_response(render.found(found, shop.payments.rate))
 
 
 async def cancel(request: web.Request) -> web.Response:
     """DELETE /v1/reservations/{reservation}."""
     shop = request.app[SHOP]
-    reservation_id, found, by = await _authorised(request, shop)
+    customer = await callers.customer_or_support(request, shop)
+    reservation_id, found = await named(request, shop, customer)
+    by = "support" if customer is None else "customer"
     resolved = await shop.reservations.cancel(reservation_id, reason=by)
     if resolved.reservation is None:
-        raise _unknown_reservation()
+        raise problems.unknown_reservation()
     if resolved.outcome not in {Resolve.DONE, Resolve.ALREADY_CANCELLED}:
         status = resolved.outcome.name.removeprefix("ALREADY_").lower()
         raise Problem(f"already_{status}", f"The reservation is {status} and cannot be cancelled.")
+    if found.payment is not None:  # given up with its hold
+        _, found = await named(request, shop, customer)
+        return render.json_response(render.found(found, shop.payments.rate))
     return render.json_response(render.reservation(found.offer, resolved.reservation, resolved.now_ms))
 
 
-def _rendered(found: Found) -> dict[str, Any]:
-    return render.reservation(found.offer, found.reservation, found.now_ms)
-
-
-def _unknown_reservation() -> Problem:
-    return Problem("unknown_reservation", "There is no such reservation.")
-
-
-async def _authorised(request: web.Request, shop: Shop) -> tuple[ReservationId, Found, str]:
-    """The reservation named in the path, when the caller may see it, and what the caller is: customer or support.
+async def named(request: web.Request, shop: Shop, customer: str | None) -> tuple[ReservationId, Found]:
+    """The reservation that the path names, which must be this customer's; None may see all.
 
     Raises:
-        Problem: 401, 403 for another customer's, 404.
+        Problem: 403 for another customer's, 404.
     """
-    customer = await callers.customer_or_support(request, shop)
     reservation_id = ids.parse_reservation_id(request.match_info["reservation"])
     found = await shop.reservations.get(reservation_id) if reservation_id else None
     if reservation_id is None or found is None:
-        raise _unknown_reservation()
+        raise problems.unknown_reservation()
     if customer is not None and found.reservation.customer != customer:
         raise Problem("forbidden", "This reservation is somebody else's.")
-    return reservation_id, found, "support" if customer is None else "customer"
+    return reservation_id, found

@@ -12,14 +12,10 @@ from flashsale.model.outcomes import OpenSale, Restock, SetState
 from flashsale.model.sale import parse_definition
 
 
-def _unknown_sale(sale: str) -> Problem:
-    return Problem("unknown_sale", f"There is no sale {sale[:100]}.")
-
-
 async def _view(shop: Shop, sale: str) -> SaleView:
     view = await shop.sales.view(sale)
     if view is None:
-        raise _unknown_sale(sale)
+        raise problems.unknown_sale(sale)
     return view
 
 
@@ -57,10 +53,10 @@ async def steer(request: web.Request) -> web.Response:
     verb = request.path.rpartition("/")[2]
     await callers.require_scope(request, shop, "sales")
     if not ids.is_sale_id(sale):
-        raise _unknown_sale(sale)
+        raise problems.unknown_sale(sale)
     outcome = await shop.sales.set_state(sale, verb)
     if outcome is SetState.UNKNOWN_SALE:
-        raise _unknown_sale(sale)
+        raise problems.unknown_sale(sale)
     if outcome is SetState.CLOSED:
         raise Problem("closed", "The sale is closed and stays so.")
     shop.reservations.changed(sale)
@@ -74,11 +70,11 @@ async def restock(request: web.Request) -> web.Response:
     key = bodies.idempotency_key(request)
     await callers.require_scope(request, shop, "sales")
     if not ids.is_sale_id(sale):
-        raise _unknown_sale(sale)
+        raise problems.unknown_sale(sale)
     outcome = await shop.sales.restock(sale, sku=sku, units=units, reason=reason, repeat_key=key or "")
     match outcome:
         case Restock.UNKNOWN_SALE:
-            raise _unknown_sale(sale)
+            raise problems.unknown_sale(sale)
         case Restock.UNKNOWN_ITEM:
             raise Problem("unknown_item", f"The sale {sale} has no item {sku[:100]}.", sku=sku[:100])
         case Restock.REPEAT_MISMATCH:
@@ -103,5 +99,5 @@ async def audit(request: web.Request) -> web.Response:
     await callers.require_scope(request, shop, "sales")
     report = await shop.sales.audit(sale) if ids.is_sale_id(sale) else None
     if report is None:
-        raise _unknown_sale(sale)
+        raise problems.unknown_sale(sale)
     return render.json_response(render.audit(report))

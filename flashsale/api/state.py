@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from flashsale.engine.payments import Payments
 from flashsale.engine.reservations import Reservations
 from flashsale.engine.sales import Sales
 from flashsale.identity.api_keys import ApiKeys
@@ -29,6 +30,7 @@ class Shop:
     store: Store
     sales: Sales
     reservations: Reservations
+    payments: Payments
     tokens: ShopperTokens
     api_keys: ApiKeys
     requests: Requests

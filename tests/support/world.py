@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from flashsale.client import Client, Json
+from flashsale.model.payment import METHODS
 from tests.support.served import Served
 
 STATES: Final = ("open", "scheduled", "paused", "sold_out", "closed")
@@ -15,7 +16,8 @@ def definition(opens_in: timedelta = timedelta(hours=-1), **changes: Any) -> Jso
     """A sale of 5 units of one item, open since an hour unless told otherwise."""
     opens_at = (datetime.now(UTC) + opens_in).isoformat().replace("+00:00", "Z")
     items = [{"sku": SKU, "price": 33_000_000, "stock": 5}]
-    return {"title": "Giulia Milano", "opens_at": opens_at, "currency": "CNY", "items": items, **changes}
+    terms = {"title": "Giulia Milano", "opens_at": opens_at, "currency": "CNY", "items": items}
+    return {**terms, "payment": {"methods": list(METHODS)}, **changes}
 
 
 class World:
@@ -34,6 +36,8 @@ class World:
         """
         if parameter == "sku":
             return SKU
+        if parameter == "provider":
+            return "simulator"
         if fresh or (parameter, state) not in self._kept:
             self._kept[parameter, state] = asyncio.run(self._make(parameter, state))
         return self._kept[parameter, state]

@@ -22,6 +22,10 @@ What is checked comes in this order: the body, the caller, then the sale.
 TAGS: Final = (
     {"name": "Sales", "description": "Define a sale, look at it, run it, and check its books."},
     {"name": "Reservations", "description": "What shoppers do."},
+    {
+        "name": "Payments",
+        "description": "From a hold to an order, or back: what shoppers, support and providers do.",
+    },
     {"name": "Callers", "description": "Who may call, and how they come by it."},
     {"name": "Server", "description": "What the operator of a server needs."},
 )
@@ -97,6 +101,12 @@ def _parameters() -> dict[str, Schema]:
             reference("ReservationId"),
             "Id of the reservation.",
             "giulia-milano.0.q83vEjRWeJASNFZ4",
+        ),
+        "Provider": in_path(
+            "provider",
+            {"type": "string", "minLength": 1, "maxLength": 64},
+            "Name of the payment provider.",
+            "stripe",
         ),
         "Key": in_path(
             "key", {"type": "string", "pattern": "^[0-9a-f]{12}$"}, "Id of the API key.", "3f9a0c51d2e8"

@@ -4,6 +4,7 @@ from typing import Final
 
 from flashsale.api.openapi import examples
 from flashsale.api.openapi.operations import BODY, CALLER, UNAVAILABLE, Answer, Operation
+from flashsale.api.openapi.payment_operations import PAYMENTS
 from flashsale.api.openapi.shapes import reference
 
 SALES_KEY: Final = (("apiKey", ("sales",)),)
@@ -354,5 +355,5 @@ SERVER: Final = (
     ),
 )
 
-OPERATIONS: Final = (*SALES, *RESERVATIONS, *CALLERS, *SERVER)
+OPERATIONS: Final = (*SALES, *RESERVATIONS, *PAYMENTS, *CALLERS, *SERVER)
 """Every operation, in the order of the documentation."""

@@ -56,6 +56,27 @@ RESERVATION: Final[Json] = {
     "payment_schedule": {"deposit": 3300000, "balance": 0, "instalments": [825000] * 36},
     "payment": None,
 }
+RESERVATION_PAYMENT: Final[Json] = {
+    "status": "queued",
+    "method": "card",
+    "attempt": 1,
+    "amount": 3300000,
+    "currency": "CNY",
+    "provider": None,
+    "reference": None,
+    "action": None,
+    "error": None,
+    "wait_seconds": 2,
+}
+DEAD_JOB: Final[Json] = {
+    "id": "1796119207482-0",
+    "kind": "refund",
+    "reservation": "giulia-milano.0.q83vEjRWeJASNFZ4",
+    "reference": "stripe:pi_3MtwBwLkdIwHu7ix28a3tqPa",
+    "tries": 10,
+    "error": "The account has too little money for this refund.",
+    "at": "2026-12-01T11:02:31.044Z",
+}
 COUNTERS: Final[Json] = {"sku": "giulia", "stock": 350, "available": 212, "held": 121, "sold": 17}
 STATS: Final[Json] = {
     "sale": "giulia-milano",
@@ -79,6 +100,39 @@ AUDIT: Final[Json] = {
     "reservations": {"held": 121, "confirmed": 17, "cancelled": 2},
     "customers": 140,
     "last_place": 140,
+    "money": [
+        {
+            "currency": "CNY",
+            "charges": {"count": 18, "amount": 59400000},
+            "orders": {"count": 17, "amount": 56100000},
+            "refunding": {"count": 0, "amount": 0},
+            "refunds": {"count": 1, "amount": 3300000},
+        }
+    ],
+}
+RECONCILIATION: Final[Json] = {
+    "sale": "giulia-milano",
+    "ok": False,
+    "charges": 19,
+    "totals": [
+        {"currency": "CNY", "fate": "order", "count": 17, "amount": 56100000},
+        {"currency": "CNY", "fate": "refunding", "count": 1, "amount": 3300000},
+        {"currency": "CNY", "fate": "refunded", "count": 1, "amount": 3300000},
+    ],
+    "open": [
+        {
+            "reference": "stripe:pi_3MtwBwLkdIwHu7ix28a3tqPa",
+            "reservation": "giulia-milano.0.q83vEjRWeJASNFZ4",
+            "amount": 3300000,
+            "currency": "CNY",
+            "problem": "giving it back was tried too often",
+            "action": "flashsale payments dead retry giulia-milano",
+        }
+    ],
+    "open_count": 1,
+    "applied": 1,
+    "settled": 0,
+    "foreign": 0,
 }
 KEY: Final[Json] = {
     "id": "3f9a0c51d2e8",

@@ -3,16 +3,28 @@
 from typing import Final
 
 from flashsale.api.openapi.problems import Schema
-from flashsale.api.openapi.shapes import COUNT, TEXT, answer, described, optional, reference
-from flashsale.model.payment import METHODS, PaymentStatus
+from flashsale.api.openapi.shapes import (
+    COUNT,
+    MAX_REASON_CHARACTERS,
+    TEXT,
+    answer,
+    described,
+    optional,
+    reference,
+    request,
+)
+from flashsale.model.payment import METHODS, Fate, PaymentStatus
 from flashsale.model.sale import MAX_AMOUNT
+
+JOB_ID: Final = "^[0-9]{1,20}-[0-9]{1,20}$"
+"""The form of the id of a payment job."""
 
 _MONEY: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": MAX_AMOUNT}
 
 
 def all_schemas() -> dict[str, Schema]:
     """The schemas, by name."""
-    return {**_of_a_reservation()}
+    return {**_of_a_reservation(), **_requests(), **_jobs(), **_books()}
 
 
 def _of_a_reservation() -> dict[str, Schema]:
@@ -86,6 +98,128 @@ def _of_a_reservation() -> dict[str, Schema]:
                 "action": optional(reference("PaymentAction"), "Set while the customer has to act."),
                 "error": optional(TEXT, "Why it failed, for the customer to read."),
                 "wait_seconds": optional(COUNT, "How long it still waits for its turn, while it is queued."),
+            },
+        ),
+    }
+
+
+def _requests() -> dict[str, Schema]:
+    reason: Schema = {"type": "string", "maxLength": MAX_REASON_CHARACTERS}
+    return {
+        "NewPayment": request(
+            "How a customer wants to pay.", ("method",), {"method": reference("PaymentMethod")}
+        ),
+        "Refund": request(
+            "An order to undo.",
+            ("restock",),
+            {
+                "restock": {"type": "boolean", "description": "Whether the units go back on sale."},
+                "reason": optional(reason, "Why, for the journal."),
+            },
+        ),
+        "ProviderEvent": {
+            "type": "object",
+            "description": "What the provider has to say, in its own words. Its signature is in a header.",
+        },
+        "Received": answer("It is safely queued.", {"received": {"const": True}}),
+    }
+
+
+def _jobs() -> dict[str, Schema]:
+    job_id: Schema = {"type": "string", "pattern": JOB_ID, "examples": ["1796119207482-0"]}
+    return {
+        "DeadJob": answer(
+            "A payment job that failed as often as the server tries it.",
+            {
+                "id": described(job_id, "Id of the job in this sale."),
+                "kind": described(
+                    TEXT,
+                    (
+                        "`start`: take a payment to the provider. `void`: see that it takes no money any more. `refund`: "
+                        "give a charge back. `event`: act on what the provider has told."
+                    ),
+                ),
+                "reservation": optional(TEXT, "The reservation it is about, as far as that is known."),
+                "reference": optional(TEXT, "The payment it is about: `<provider>:<id there>`."),
+                "tries": described(COUNT, "How often it was tried."),
+                "error": described(TEXT, "Why it failed the last time."),
+                "at": described(reference("Instant"), "When it was given up."),
+            },
+        ),
+        "DeadJobs": answer(
+            "Jobs that were given up, the oldest first; at most 1000.",
+            {"jobs": {"type": "array", "items": reference("DeadJob")}},
+        ),
+        "RetryDeadJobs": request(
+            "Jobs to try again.", (), {"id": optional(job_id, "The job; null, or left out: all of them.")}
+        ),
+        "Retried": answer(
+            "Jobs that are queued again.", {"retried": described(COUNT, "How many there were.")}
+        ),
+    }
+
+
+def _books() -> dict[str, Schema]:
+    total = {
+        "count": described(COUNT, "How many charges."),
+        "amount": described(_MONEY, "Their sum in minor units."),
+    }
+    sums = ("charges", "orders", "refunding", "refunds")
+    fates = [fate.name.lower() for fate in Fate]
+    return {
+        "MoneySum": answer("So many charges, and how much they are together.", total),
+        "Money": answer(
+            "The charges of a sale in one currency: charges = orders + refunding + refunds.",
+            {"currency": described(TEXT, "Code of ISO 4217."), **dict.fromkeys(sums, reference("MoneySum"))},
+        ),
+        "Reconcile": request(
+            "Whose payments to compare.",
+            (),
+            {"sale": optional(reference("SaleId"), "The sale; null, or left out: all of them.")},
+        ),
+        "FateTotal": answer(
+            "Charges of one fate in one currency.",
+            {
+                "currency": described(TEXT, "Code of ISO 4217."),
+                "fate": {
+                    "type": "string",
+                    "enum": fates,
+                    "description": (
+                        "`order`: it pays for an order. `refunding`: it is on its way back. `refunded`: it was given back."
+                    ),
+                },
+                **total,
+            },
+        ),
+        "OpenCharge": answer(
+            "A charge without a fate, or one whose fate the provider's books contradict.",
+            {
+                "reference": described(TEXT, "`<provider>:<id there>`"),
+                "reservation": described(TEXT, "The reservation it names; empty when it names none."),
+                "amount": described(COUNT, "In minor units of `currency`."),
+                "currency": described(TEXT, "Code of ISO 4217."),
+                "problem": described(TEXT, "What is wrong with it."),
+                "action": described(TEXT, "What is done, or to be done, about it."),
+            },
+        ),
+        "Reconciliation": answer(
+            "The providers' books compared with ours.",
+            {
+                "sale": optional(reference("SaleId"), "The sale that was asked for; null for all."),
+                "ok": {"type": "boolean", "description": "Whether every charge has its fate."},
+                "charges": described(COUNT, "Charges of this shop in the providers' books."),
+                "totals": {"type": "array", "items": reference("FateTotal")},
+                "open": {
+                    "type": "array",
+                    "items": reference("OpenCharge"),
+                    "description": "Charges that need somebody; at most 1000.",
+                },
+                "open_count": described(COUNT, "How many there are."),
+                "applied": described(
+                    COUNT, "Charges nobody had told us of, and that have been acted upon now."
+                ),
+                "settled": described(COUNT, "Refunds that had not been recorded, and are now."),
+                "foreign": described(COUNT, "Payments of other shops on the same accounts, left alone."),
             },
         ),
     }

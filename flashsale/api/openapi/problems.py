@@ -100,13 +100,13 @@ _FIELD_ERRORS: Final[Schema] = {
 
 
 def _already(status: str, meaning: str) -> ProblemKind:
-    """The refusal to cancel a reservation that has ended in another way."""
+    """The refusal to cancel or to pay a reservation that has ended already."""
     return ProblemKind(
         code=f"already_{status}",
         status=409,
         title=f"Already {status}",
         meaning=meaning,
-        detail=f"The reservation is {status} and cannot be cancelled.",
+        detail=f"The reservation is {status} and cannot be paid.",
     )
 
 
@@ -117,6 +117,16 @@ KINDS: Final[tuple[ProblemKind, ...]] = (
         title="Malformed request",
         meaning="The body is not JSON, or the request cannot be read. Correct it.",
         detail="The body is not JSON: unexpected end of data: line 1 column 12.",
+    ),
+    ProblemKind(
+        code="bad_signature",
+        status=400,
+        title="Bad signature",
+        meaning=(
+            "The message is not signed by the payment provider, or too old. Compare the webhook's secret, and the clocks, "
+            "here and at the provider."
+        ),
+        detail="The signature does not match.",
     ),
     ProblemKind(
         code="unauthenticated",
@@ -162,6 +172,13 @@ KINDS: Final[tuple[ProblemKind, ...]] = (
         title="Unknown reservation",
         meaning="No reservation has this id.",
         detail="There is no such reservation.",
+    ),
+    ProblemKind(
+        code="unknown_provider",
+        status=404,
+        title="Unknown payment provider",
+        meaning="This server has no payment provider of this name, or it is not set up.",
+        detail="There is no payment provider paymall.",
     ),
     ProblemKind(
         code="method_not_allowed",
@@ -225,8 +242,23 @@ KINDS: Final[tuple[ProblemKind, ...]] = (
         detail="The sale giulia-milano has opened; its definition can no longer change.",
     ),
     _already("confirmed", "The reservation is paid for: it is an order, and no hold to cancel."),
+    _already("cancelled", "The hold was given up; its units are on sale again."),
     _already("expired", "The hold ended by itself; its units are on sale again."),
     _already("refunded", "The reservation was paid for and refunded."),
+    ProblemKind(
+        code="not_confirmed",
+        status=409,
+        title="No order",
+        meaning="The reservation is not paid for, so there is nothing to refund. A hold can be cancelled.",
+        detail="The reservation is held: only a confirmed one can be refunded.",
+    ),
+    ProblemKind(
+        code="too_many_attempts",
+        status=409,
+        title="Too many attempts",
+        meaning="The reservation was tried to be paid so often that no other attempt is taken. Let the hold end.",
+        detail="No other payment of this reservation is taken.",
+    ),
     ProblemKind(
         code="closed",
         status=410,
@@ -299,6 +331,17 @@ KINDS: Final[tuple[ProblemKind, ...]] = (
             "`Retry-After`; with the same Idempotency-Key that is safe even if the first one was carried out."
         ),
         detail="The store is a read-only replica. Nothing was changed.",
+        headers=("Retry-After",),
+    ),
+    ProblemKind(
+        code="payments_unavailable",
+        status=503,
+        title="No payments",
+        meaning=(
+            "This server has no payment provider, or the provider cannot be reached from here. Nothing was changed. Whoever "
+            "runs the server can help."
+        ),
+        detail="This server is not set up to take payments.",
         headers=("Retry-After",),
     ),
 )

@@ -4,7 +4,17 @@ from typing import Any, Final
 
 from flashsale.api.openapi import payment_schemas
 from flashsale.api.openapi.problems import KINDS, Schema
-from flashsale.api.openapi.shapes import COUNT, TEXT, UNITS, answer, described, optional, reference, request
+from flashsale.api.openapi.shapes import (
+    COUNT,
+    MAX_REASON_CHARACTERS,
+    TEXT,
+    UNITS,
+    answer,
+    described,
+    optional,
+    reference,
+    request,
+)
 from flashsale.identity.api_keys import MAX_NAME_CHARACTERS, SCOPES
 from flashsale.model.currency import DECIMALS
 from flashsale.model.ids import SALE_ID
@@ -14,7 +24,6 @@ MAX_LINES: Final = 10
 """Lines of one reservation."""
 MAX_QUANTITY: Final = 100_000
 """Units of one line."""
-MAX_REASON_CHARACTERS: Final = 200
 
 STATES: Final = ("scheduled", "open", "paused", "sold_out", "closed")
 STATUSES: Final = ("held", "confirmed", "cancelled", "expired", "refunded")
@@ -76,6 +85,10 @@ def _definition() -> dict[str, Schema]:
     for name in ("opens_at", "closes_at"):
         parts["SaleDefinition"]["properties"][name]["description"] += reach
     parts["Payment"]["properties"]["methods"]["uniqueItems"] = True
+    parts["Payment"]["anyOf"] = [
+        {"properties": {"instalments": {"const": 0}}},
+        {"properties": {"deposit_percent": {"maximum": 99}}, "required": ["deposit_percent"]},
+    ]
     parts["SaleDefinition"]["description"] = "What a brand announces: when, what, how many, for how much."
     named = {"Item": "SaleDefinitionItem"}
     return {named.get(name, name): _tidy(part, named) for name, part in parts.items()}
@@ -214,6 +227,11 @@ def _books() -> dict[str, Schema]:
                 },
                 "customers": described(COUNT, "Customers who have, or had, a reservation."),
                 "last_place": described(COUNT, "The place of the latest hold."),
+                "money": {
+                    "type": "array",
+                    "items": reference("Money"),
+                    "description": "The charges of the sale, by currency: every one is an order or a refund.",
+                },
             },
         ),
     }

@@ -4,6 +4,8 @@ from typing import Final
 
 from flashsale.api.openapi.problems import Schema
 
+MAX_REASON_CHARACTERS: Final = 200
+
 UNITS: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
 COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 TEXT: Final[Schema] = {"type": "string"}
