@@ -28,6 +28,7 @@ local DONE, UNKNOWN_PAYMENT, SUPERSEDED, OVER = 1, 2, 3, 4
 
 local id, status, reference = ARGV[2], tonumber(ARGV[4]), ARGV[5]
 local _, _, _, record_of, is_overdue = releasing()
+local payment_of, keep_payment, parts_of, packed_payment = paying()
 local payment, record = payment_of(id), record_of(id)
 if not payment then
   return { UNKNOWN_PAYMENT, now, record or '', '' }

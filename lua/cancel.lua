@@ -41,6 +41,7 @@ if is_overdue(record) then
 else
   release_one(id, record, CANCELLED, 'reservation.cancelled', id .. reason)
   outcome = DONE
+  local payment_of, keep_payment, _, _, abandon = paying()
   local payment = payment_of(id)
   if payment and byte(payment) <= FAILED then
     abandon(id, payment)

@@ -40,82 +40,64 @@ local CONFIRMED_IN_TIME, CONFIRMED_LATE, REPLAYED, UNKNOWN_RESERVATION, NOT_REQU
 local PAID_TWICE, IS_CANCELLED, IS_REFUNDED, LIMIT_REACHED, SOLD_OUT, RECLAIMING = 7, 8, 9, 10, 11, 12
 local LINE = 5
 
-local release_one, _, body_of, _, is_overdue, count, rewrite = releasing()
 local first_arg = 4
 local total = (#ARGV - first_arg + 1) / LINE
 local sold, done, results = {}, {}, {} -- sku -> units sold here; entries to acknowledge
-local char, pack = string.char, struct.pack
+local done_count = 0
+local char = string.char
 
--- The fate of a charge that is known already.
-local function fate_of(charges, reference)
-  local at, n = 1, #charges
-  while at <= n do
-    local next_at = at + CHARGE_BYTES + byte(charges, at + 10)
-    if sub(charges, at + CHARGE_BYTES, next_at - 1) == reference then
-      return byte(charges, at)
-    end
-    at = next_at
-  end
-  return nil
-end
+-- Makes the function that decides whatever is not the first charge of a live hold, with the right amount, for its present
+-- attempt.
+local function examining()
+  local release_one, _, body_of, _, is_overdue, count, rewrite = releasing()
+  local _, keep_payment, parts_of, packed_payment, abandon, job = paying()
 
--- Takes the units of an ended hold again. Returns why that is not possible.
-local function retake(id, record, lines)
-  local broken_limit, reclaim = claiming()
-  local customer, units = lines[1], 0
-  if customers[customer] == nil then
-    customers[customer] = redis.call('HGET', CUSTOMERS, customer)
-  end
-  for i = 2, #lines, 2 do
-    item_of(lines[i])
-  end
-  if broken_limit(customer, lines) then
-    return LIMIT_REACHED
-  end
-  for i = 2, #lines, 2 do
-    local short = reclaim(items[lines[i]], lines[i + 1])
-    if short then
-      return short == SHORT and SOLD_OUT or RECLAIMING
+  -- The fate of a charge that is known already.
+  local function fate_of(charges, reference)
+    local at, n = 1, #charges
+    while at <= n do
+      local next_at = at + CHARGE_BYTES + byte(charges, at + 10)
+      if sub(charges, at + CHARGE_BYTES, next_at - 1) == reference then
+        return byte(charges, at)
+      end
+      at = next_at
     end
+    return nil
   end
-  for i = 2, #lines, 2 do
-    local item = items[lines[i]]
-    item.available = item.available - lines[i + 1]
-    changed[lines[i]] = item
-    units = units + lines[i + 1]
-  end
-  count(customer, id, pack('>I4', units))
-  return nil
-end
 
-local function decide(id, mark, money, reference)
-  local attempt, method = byte(mark), sub(mark, 2, 2)
-  local payment, record = payments[id], records[id]
-  local known, charges, details = '', '', ''
-  if payment then
-    known, charges, details = parts_of(payment)
-    local fate = #charges > 0 and fate_of(charges, reference)
-    if fate then
-      return { REPLAYED, fate }
+  -- Takes the units of an ended hold again. Returns why that is not possible.
+  local function retake(id, lines)
+    local broken_limit, reclaim = claiming()
+    local customer, units = lines[1], 0
+    if customers[customer] == nil then
+      customers[customer] = redis.call('HGET', CUSTOMERS, customer)
     end
+    for i = 2, #lines, 2 do
+      item_of(lines[i])
+    end
+    if broken_limit(customer, lines) then
+      return LIMIT_REACHED
+    end
+    for i = 2, #lines, 2 do
+      local short = reclaim(items[lines[i]], lines[i + 1])
+      if short then
+        return short == SHORT and SOLD_OUT or RECLAIMING
+      end
+    end
+    for i = 2, #lines, 2 do
+      local item = items[lines[i]]
+      item.available = item.available - lines[i + 1]
+      changed[lines[i]] = item
+      units = units + lines[i + 1]
+    end
+    count(customer, id, struct.pack('>I4', units))
+    return nil
   end
-  local refused, late
-  local status = record and byte(record)
-  if not record then
-    refused = UNKNOWN_RESERVATION
-  elseif not payment or byte(payment, 2) == 0 then
-    refused = NOT_REQUESTED
-  elseif sub(payment, 4, 12) ~= money then
-    refused = WRONG_AMOUNT
-  elseif status == CONFIRMED then
-    refused = PAID_TWICE
-  elseif status == CANCELLED then
-    refused = IS_CANCELLED
-  elseif status == REFUNDED then
-    refused = IS_REFUNDED
-  else
-    local lines = body_of(record)
-    if status == HELD and not is_overdue(record) then
+
+  -- Makes an order of the reservation. Returns why that is not possible; or nil, and whether it is late.
+  local function order(id, record)
+    local lines, late = body_of(record), false
+    if byte(record) == HELD and not is_overdue(record) then
       for i = 2, #lines, 2 do
         local item = item_of(lines[i])
         item.held = item.held - lines[i + 1]
@@ -123,43 +105,71 @@ local function decide(id, mark, money, reference)
       end
       removals[#removals + 1] = id
     else
-      if status == HELD then
+      if byte(record) == HELD then
         release_one(id, record, EXPIRED, 'reservation.expired', id)
         record = records[id]
       end
       late = true
-      refused = retake(id, record, lines)
-      if refused == RECLAIMING then
-        return RECLAIMING
+      local refused = retake(id, lines)
+      if refused then
+        return refused
       end
     end
-    if not refused then
-      for i = 2, #lines, 2 do
-        sold[lines[i]] = (sold[lines[i]] or 0) + lines[i + 1]
-      end
-      rewrite(id, record, CONFIRMED)
+    for i = 2, #lines, 2 do
+      sold[lines[i]] = (sold[lines[i]] or 0) + lines[i + 1]
     end
+    rewrite(id, record, CONFIRMED)
+    return nil, late
   end
 
-  local charge = money .. char(#reference) .. reference
-  if not refused then
-    fact('reservation.confirmed', id .. (late and '\1' or '\0') .. method .. charge)
-    if known ~= reference then
-      abandon(id, payment)
+  return function(id, mark, money, reference, record, payment)
+    local known, charges, details = '', '', ''
+    if payment then
+      known, charges, details = parts_of(payment)
+      local fate = fate_of(charges, reference)
+      if fate then
+        return { REPLAYED, fate }
+      end
     end
-    -- From here on the record tells of the attempt that has paid.
-    keep_payment(id, packed_payment(char(PAID) .. mark .. money, reference, charges .. char(ORDER) .. charge, ''))
-    return late and CONFIRMED_LATE or CONFIRMED_IN_TIME
+    local status, refused, late = record and byte(record), nil, nil
+    if not record then
+      refused = UNKNOWN_RESERVATION
+    elseif not payment or byte(payment, 2) == 0 then
+      refused = NOT_REQUESTED
+    elseif sub(payment, 4, 12) ~= money then
+      refused = WRONG_AMOUNT
+    elseif status == CONFIRMED then
+      refused = PAID_TWICE
+    elseif status == CANCELLED then
+      refused = IS_CANCELLED
+    elseif status == REFUNDED then
+      refused = IS_REFUNDED
+    else
+      refused, late = order(id, record)
+    end
+    if refused == RECLAIMING then
+      return RECLAIMING
+    end
+    local method, charge = sub(mark, 2, 2), money .. char(#reference) .. reference
+    if not refused then
+      fact('reservation.confirmed', id .. (late and '\1' or '\0') .. method .. charge)
+      if known ~= reference then
+        abandon(id, payment)
+      end
+      -- From here on the record tells of the attempt that has paid.
+      keep_payment(id, packed_payment(char(PAID) .. mark .. money, reference, charges .. char(ORDER) .. charge, ''))
+      return late and CONFIRMED_LATE or CONFIRMED_IN_TIME
+    end
+    fact('charge.refused', id .. char(refused) .. method .. charge)
+    job('refund', id .. charge)
+    local head = payment and sub(payment, 1, 12) or char(REFUNDING, 0) .. method .. money
+    if payment and byte(payment) ~= PAID and (byte(payment, 2) == byte(mark) or byte(payment) > FAILED) then
+      head = char(REFUNDING) .. sub(payment, 2, 12)
+      waiting_no_more[#waiting_no_more + 1] = id
+    end
+    keep_payment(id, packed_payment(head, known, charges .. char(GIVING_BACK) .. charge, details))
+    return refused
   end
-  fact('charge.refused', id .. char(refused) .. method .. charge)
-  job('refund', id .. charge)
-  local head = payment and sub(payment, 1, 12) or char(REFUNDING, 0) .. method .. money
-  if payment and byte(payment) ~= PAID and (byte(payment, 2) == attempt or byte(payment) > FAILED) then
-    head = char(REFUNDING) .. sub(payment, 2, 12)
-    waiting_no_more[#waiting_no_more + 1] = id
-  end
-  keep_payment(id, packed_payment(head, known, charges .. char(GIVING_BACK) .. charge, details))
-  return refused
 end
 
 local ids = {}
@@ -167,15 +177,60 @@ for i = 1, total do
   ids[i] = ARGV[first_arg + LINE * (i - 1)]
 end
 local found, found_payments = redis.call('HMGET', RESERVATIONS, unpack(ids)), redis.call('HMGET', ATTEMPTS, unpack(ids))
-for i = 1, total do
-  records[ids[i]], payments[ids[i]] = found[i], found_payments[i]
-end
+local examine = nil
+local lines_of = {} -- end of a body, behind the customer -> sku and units of its only line
 for i = 1, total do
   local at = first_arg + LINE * (i - 1)
-  local result = decide(ids[i], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+  local id, mark, money, reference = ids[i], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local record, payment = records[id], payments[id] -- as this call has left them, if it has met them before
+  if record == nil then
+    record = found[i]
+  end
+  if payment == nil then
+    payment = found_payments[i]
+  end
+  local result, line = nil, nil
+  -- The usual charge: the first one, of the right amount, for the present attempt of a live hold with one line.
+  if record and payment and byte(record) == HELD and sub(payment, 14, 15) == '\0\0' and sub(payment, 4, 12) == money
+    and sub(payment, 2, 2) == sub(mark, 1, 1) and byte(payment) <= FAILED and #reference < 240
+    and sub(payment, 16, 15 + byte(payment, 13)) == reference and struct.unpack('>I6', record, 9) > now then
+    local shape, name = byte(record, 21, 22)
+    if shape == 0x93 and name >= 0xa0 and name < 0xc0 then -- three elements, the first a text of less than 32 bytes
+      local rest = sub(record, 23 + name - 0xa0)
+      line = lines_of[rest]
+      if not line then
+        local body = cmsgpack.unpack(sub(record, HEADER_BYTES + 1))
+        line = { item_of(body[2]), body[3] }
+        lines_of[rest] = line
+        changed[body[2]] = line[1]
+        line[3] = body[2]
+      end
+    end
+  end
+  if line then
+    local units, length = line[2], char(#reference)
+    local charge = money .. length .. reference
+    line[1].held = line[1].held - units
+    sold[line[3]] = (sold[line[3]] or 0) + units
+    record = '\2' .. sub(record, 2)
+    payment = '\6' .. mark .. money .. length .. '\0' .. char(#charge + 1) .. reference .. '\1' .. charge
+    records[id], payments[id] = record, payment
+    removals[#removals + 1] = id
+    record_writes[record_count + 1], record_writes[record_count + 2] = id, record
+    record_count = record_count + 2
+    payment_writes[payment_count + 1], payment_writes[payment_count + 2] = id, payment
+    payment_count = payment_count + 2
+    fact('reservation.confirmed', id .. '\0' .. sub(mark, 2, 2) .. charge)
+    result = CONFIRMED_IN_TIME
+  else
+    examine = examine or examining()
+    records[id], payments[id] = record, payment
+    result = examine(id, mark, money, reference, record, payment)
+  end
   results[i] = result
   if result ~= RECLAIMING and ARGV[at + 4] ~= '' then
-    done[#done + 1] = ARGV[at + 4]
+    done_count = done_count + 1
+    done[done_count] = ARGV[at + 4]
   end
 end
 save()
@@ -183,7 +238,7 @@ for sku, units in pairs(sold) do
   redis.call('HINCRBY', STOCK, 'sold:' .. sku, units)
 end
 save_payments()
-if #done > 0 then
+if done_count > 0 then
   redis.call('XACK', PAYMENTS, ARGV[3], unpack(done))
   redis.call('XDEL', PAYMENTS, unpack(done))
 end

@@ -34,6 +34,7 @@ local MOST_ATTEMPTS = 20
 
 local id, method, money, rate = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[6])
 local release_one, _, _, record_of, is_overdue = releasing()
+local payment_of, keep_payment, parts_of, packed_payment, abandon, job = paying()
 local record = record_of(id)
 if not record then
   return { UNKNOWN_RESERVATION, now, '', '', 0 }

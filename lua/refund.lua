@@ -25,6 +25,7 @@ local DONE, UNKNOWN_RESERVATION, NOT_CONFIRMED, ALREADY_REFUNDED = 1, 2, 3, 4
 
 local id, restock = ARGV[2], ARGV[3] == '1'
 local _, _, body_of, record_of, _, count, rewrite = releasing()
+local payment_of, keep_payment, parts_of, packed_payment, _, job = paying()
 local record, payment = record_of(id), payment_of(id)
 if not record then
   return { UNKNOWN_RESERVATION, now, '', payment or '' }

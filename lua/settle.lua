@@ -26,6 +26,7 @@
 local DONE, UNKNOWN_CHARGE, IS_ORDER, ALREADY_SETTLED = 1, 2, 3, 4
 
 local id, reference = ARGV[2], ARGV[3]
+local payment_of, keep_payment, parts_of, packed_payment = paying()
 local payment = payment_of(id)
 local outcome = UNKNOWN_CHARGE
 if payment then

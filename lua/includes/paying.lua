@@ -19,51 +19,59 @@ local payments = {} -- id -> packed record; false when there is none
 local payment_writes, payment_count = {}, 0 -- arguments of HSET
 local waiting_no_more = {} -- ids to take out of the turns
 
-local function job(kind, payload)
-  jobs[job_count + 1], jobs[job_count + 2] = kind, payload
-  job_count = job_count + 2
-end
+-- paying() makes the functions that most calls of confirm do not need, and returns
+-- payment_of(id): the packed record, false when there is none.
+-- keep_payment(id, payment): writes it.
+-- parts_of(payment): the reference of the present attempt, the packed charges, and what follows them.
+-- packed_payment(head, reference, charges, details): a record; its head is status, attempt, method and money.
+-- abandon(id, payment): sees that the present attempt takes no money any more: it loses its turn, the provider is told.
+-- job(kind, payload): queues a job.
+local function paying()
+  local function job(kind, payload)
+    jobs[job_count + 1], jobs[job_count + 2] = kind, payload
+    job_count = job_count + 2
+  end
 
-local function payment_of(id)
-  local payment = payments[id]
-  if payment == nil then
-    payment = redis.call('HGET', ATTEMPTS, id)
+  local function payment_of(id)
+    local payment = payments[id]
+    if payment == nil then
+      payment = redis.call('HGET', ATTEMPTS, id)
+      payments[id] = payment
+    end
+    return payment
+  end
+
+  local function keep_payment(id, payment)
     payments[id] = payment
+    payment_writes[payment_count + 1], payment_writes[payment_count + 2] = id, payment
+    payment_count = payment_count + 2
   end
-  return payment
-end
 
-local function keep_payment(id, payment)
-  payments[id] = payment
-  payment_writes[payment_count + 1], payment_writes[payment_count + 2] = id, payment
-  payment_count = payment_count + 2
-end
-
--- The reference of the present attempt, the packed charges, and what follows them.
-local function parts_of(payment)
-  local charges_at = PAYMENT_BYTES + 1 + byte(payment, 13)
-  local details_at = charges_at + byte(payment, 14) * 256 + byte(payment, 15)
-  return sub(payment, PAYMENT_BYTES + 1, charges_at - 1), sub(payment, charges_at, details_at - 1), sub(payment, details_at)
-end
-
--- A record: what it begins with (status, attempt, method, money) and its parts.
-local function packed_payment(head, reference, charges, details)
-  return head .. struct.pack('>BI2', #reference, #charges) .. reference .. charges .. details
-end
-
--- Sees that the present attempt takes no money any more: it loses its turn, and the provider is told.
-local function abandon(id, payment)
-  local status = byte(payment)
-  if status > FAILED then
-    return
+  local function parts_of(payment)
+    local charges_at = PAYMENT_BYTES + 1 + byte(payment, 13)
+    local details_at = charges_at + byte(payment, 14) * 256 + byte(payment, 15)
+    return sub(payment, PAYMENT_BYTES + 1, charges_at - 1), sub(payment, charges_at, details_at - 1), sub(payment, details_at)
   end
-  if status == QUEUED then
-    waiting_no_more[#waiting_no_more + 1] = id
+
+  local function packed_payment(head, reference, charges, details)
+    return head .. struct.pack('>BI2', #reference, #charges) .. reference .. charges .. details
   end
-  local length = byte(payment, 13)
-  if length > 0 then
-    job('void', id .. sub(payment, 2, 2) .. sub(payment, PAYMENT_BYTES + 1, PAYMENT_BYTES + length))
+
+  local function abandon(id, payment)
+    local status = byte(payment)
+    if status > FAILED then
+      return
+    end
+    if status == QUEUED then
+      waiting_no_more[#waiting_no_more + 1] = id
+    end
+    local length = byte(payment, 13)
+    if length > 0 then
+      job('void', id .. sub(payment, 2, 2) .. sub(payment, PAYMENT_BYTES + 1, PAYMENT_BYTES + length))
+    end
   end
+
+  return payment_of, keep_payment, parts_of, packed_payment, abandon, job
 end
 
 local function save_payments()
