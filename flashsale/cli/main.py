@@ -23,6 +23,9 @@ SUBCOMMANDS = {
     "work": Subcommand("flashsale.cli.work", "Do the background work, such as ending holds that are over."),
     "sale": Subcommand("flashsale.cli.sale", "Define, show, watch, pause, resume or close a sale."),
     "audit": Subcommand("flashsale.cli.audit", "Replay the journal of a sale and compare every counter."),
+    "payments": Subcommand(
+        "flashsale.cli.payments", "See that every charge ends as an order or as a refund."
+    ),
     "keys": Subcommand("flashsale.cli.keys", "Create, list and revoke API keys."),
     "simulator": Subcommand("flashsale.cli.simulator", "Simulate a payment provider; nobody is charged."),
     "openapi": Subcommand("flashsale.cli.openapi", "Print the OpenAPI document of the HTTP API."),

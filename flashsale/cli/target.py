@@ -7,11 +7,13 @@ loopback interface with a key of its own, and talks to that.
 
 import asyncio
 import functools
+import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import click
@@ -21,7 +23,10 @@ from click.core import ParameterSource
 from flashsale.cli.output import plain
 from flashsale.client import ApiError, Client, UnreachableError
 from flashsale.process.embedded import DataDirError, EmbeddedError, EmbeddedValkey, find_running
-from flashsale.settings import SettingsError, load_settings
+from flashsale.settings import SettingsError, env_name, load_settings
+from flashsale.settings.payments import PaymentSettings
+from flashsale.settings.simulator import SimulatorSettings
+from flashsale.settings.stripe import StripeSettings
 
 LOOPBACK: Final = "127.0.0.1"
 T = TypeVar("T")
@@ -97,25 +102,41 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_target
 
 
-def run(target: Target, action: Callable[[Client], Awaitable[T]]) -> T:
+def run(
+    target: Target, action: Callable[[Client], Awaitable[T]], *, env: Mapping[str, str] = MappingProxyType({})
+) -> T:
     """Do `action` with a client of the target and answer its result.
 
-    Raises `CommandFailedError` when the server refuses, cannot be reached or cannot be started.
+    `env` are the settings that a server of one's own is to have, as environment variables; one at an address has its own.
+
+    Raises `CommandFailedError` when the server refuses, cannot be reached or cannot be started, `click.UsageError` when
+    the settings cannot be used.
     """
     try:
         with _redis(target) as redis_url:
-            return asyncio.run(_with_client(target, redis_url, action))
+            return asyncio.run(_with_client(target, redis_url, env, action))
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
     except (ApiError, UnreachableError, EmbeddedError, DataDirError) as error:
         raise CommandFailedError(_advice(target, error)) from error
 
 
-async def _with_client(target: Target, redis_url: str | None, action: Callable[[Client], Awaitable[T]]) -> T:
+def payment_env() -> dict[str, str]:
+    """What the environment says of payments and their providers."""
+    parts = (PaymentSettings, SimulatorSettings, StripeSettings)
+    names = {env_name(field) for part in parts for field in part.model_fields if field != "embedded"}
+    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
+
+
+async def _with_client(
+    target: Target, redis_url: str | None, env: Mapping[str, str], action: Callable[[Client], Awaitable[T]]
+) -> T:
     if target.url is not None:
         async with Client(target.url, target.api_key) as client:
             return await action(client)
     if redis_url is None:
         raise ValueError("a target without an address has a Redis")
-    async with _own_server(redis_url) as (url, api_key), Client(url, api_key) as client:
+    async with _own_server(redis_url, env) as (url, api_key), Client(url, api_key) as client:
         return await action(client)
 
 
@@ -154,7 +175,7 @@ def _redis(target: Target) -> Iterator[str | None]:
 
 
 @asynccontextmanager
-async def _own_server(redis_url: str) -> AsyncIterator[tuple[str, str]]:
+async def _own_server(redis_url: str, env: Mapping[str, str]) -> AsyncIterator[tuple[str, str]]:
     """Address and root key of an API of our own, for as long as it is needed; no other machine reaches it."""
     # Imported here, as few commands need it: those that talk to a running server start much faster without.
     from flashsale.api.app import build_app
@@ -162,7 +183,7 @@ async def _own_server(redis_url: str) -> AsyncIterator[tuple[str, str]]:
 
     key = secrets.token_urlsafe(32)
     settings = load_settings(
-        {},
+        env,
         {
             "redis_url": redis_url,
             "root_key": key,
