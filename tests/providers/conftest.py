@@ -6,8 +6,9 @@ import pytest
 
 from flashsale.providers.protocol import Provider
 from flashsale.providers.stripe import from_settings
-from tests.support.receiver import Receiver
 from tests.support.stripe import LocalStripe
+from tests.support.webhook_receiver import Receiver
+from tests.support.webhook_receiver import receiver as listening_receiver
 
 
 @pytest.fixture(scope="module")
@@ -35,5 +36,5 @@ async def stripe_provider(local_stripe: LocalStripe) -> AsyncIterator[Provider]:
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     """Where webhooks may be sent."""
-    async with Receiver() as receiver:
+    async with listening_receiver() as receiver:
         yield receiver

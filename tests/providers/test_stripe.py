@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from multidict import CIMultiDict
 
 from flashsale.model.payment import PaymentStatus
 from flashsale.providers.protocol import (
@@ -19,7 +20,6 @@ from flashsale.providers.protocol import (
     Started,
 )
 from flashsale.providers.stripe import from_settings
-from tests.support.receiver import Receiver
 from tests.support.stripe import (
     CARD_WITH_3DS,
     DECLINED_CARD,
@@ -29,6 +29,14 @@ from tests.support.stripe import (
     WEBHOOK_SECRET,
     LocalStripe,
 )
+from tests.support.webhook_receiver import Receiver
+
+
+async def webhook(receiver: Receiver, number: int = 1) -> tuple[CIMultiDict[str], bytes]:
+    """Headers and body of the webhook that came as this one, waited for."""
+    await receiver.until(lambda: len(receiver.received) >= number)
+    received = receiver.received[number - 1]
+    return CIMultiDict(received.headers), received.body
 
 
 async def test_starting_opens_a_payment_for_the_chosen_method(
@@ -169,7 +177,7 @@ async def test_every_writing_call_carries_a_key_of_its_own_that_a_repetition_rep
 async def test_an_authorisation_is_found_captured_and_announced(
     stripe_provider: Provider, local_stripe: LocalStripe, receiver: Receiver
 ) -> None:
-    await local_stripe.send_webhooks_to(f"{receiver.url}/v1/payments/stripe/events")
+    await local_stripe.send_webhooks_to(receiver.url)
     started = await stripe_provider.start(ORDER)
     opened = await stripe_provider.find(started.id)
     assert opened is not None
@@ -182,8 +190,7 @@ async def test_an_authorisation_is_found_captured_and_announced(
     assert (paid.state, paid.amount, paid.currency) == (PaymentState.PAID, 3_300, "EUR")
     assert (paid.shop, paid.reservation, paid.attempt, paid.method) == ("alfa", "giulia.0.abc", 2, "card")
     assert abs(paid.created_ms - time.time() * 1000) < 600_000
-    webhook = await receiver.next()
-    event = stripe_provider.read_event(webhook.headers, webhook.body)
+    event = stripe_provider.read_event(*await webhook(receiver))
     assert event is not None
     assert event.payment == paid
     # It stays captured, once.
@@ -196,7 +203,7 @@ async def test_real_webhooks_are_believed_only_as_they_came(
     await local_stripe.send_webhooks_to(receiver.url)
     started = await stripe_provider.start(replace(ORDER, method="alipay"))
     await local_stripe.pay(started.id)
-    headers, body = await receiver.next()
+    headers, body = await webhook(receiver)
     event = stripe_provider.read_event(headers, body)
     assert event is not None
     assert (event.payment.id, event.payment.state) == (started.id, PaymentState.PAID)
@@ -205,9 +212,9 @@ async def test_real_webhooks_are_believed_only_as_they_came(
     await local_stripe.send_webhooks_to(receiver.url, secret="whsec_of_somebody_else")
     other = await stripe_provider.start(replace(ORDER, method="alipay", attempt=3))
     await local_stripe.pay(other.id)
-    forged = await receiver.next()
+    forged = await webhook(receiver, 2)
     with pytest.raises(SignatureError):
-        stripe_provider.read_event(forged.headers, forged.body)
+        stripe_provider.read_event(*forged)
 
 
 async def test_a_decline_is_not_the_end(
@@ -216,8 +223,7 @@ async def test_a_decline_is_not_the_end(
     await local_stripe.send_webhooks_to(receiver.url)
     started = await stripe_provider.start(ORDER)
     assert "error" in await local_stripe.pay(started.id, DECLINED_CARD)
-    webhook = await receiver.next()
-    event = stripe_provider.read_event(webhook.headers, webhook.body)
+    event = stripe_provider.read_event(*await webhook(receiver))
     found = await stripe_provider.find(started.id)
     assert event is not None
     assert event.payment == found
