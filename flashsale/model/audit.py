@@ -299,7 +299,11 @@ class Replay:
 
     def differences(self, token: str, stored: Reservation | None, end_ms: int | None) -> Iterable[str]:
         """How a stored reservation, and its place among the holds, differ from the facts."""
-        claimed = self.reservations[token]
+        claimed = self.reservations.get(token)
+        if claimed is None:
+            if stored is not None or end_ms is not None:
+                yield f"reservation {token} is stored as {stored}, and was never granted"
+            return
         if stored is None:
             yield f"reservation {token} was granted but is not stored"
             return
