@@ -121,7 +121,8 @@ local function examine(customer, body)
     local short = reclaim(items[lines[i]], lines[i + 1])
     if short == SHORT then
       short_of[lines[i]] = true
-      return { SOLD_OUT, lines[i], #(customers[customer] or '') > ENTRIES_KEPT * ENTRY_BYTES and 0 or units_of(customer, lines[i]) }
+      return { SOLD_OUT, lines[i], #(customers[customer] or '') > ENTRIES_KEPT * ENTRY_BYTES and 0
+        or units_of(customer, lines[i], true) }
     elseif short then
       return RECLAIMING
     end

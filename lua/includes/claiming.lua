@@ -5,24 +5,24 @@
 --   customer has: '' for the sale's, a sku for an item's, nil for none. Every sku must have been read with item_of().
 -- reclaim(item, units): takes overdue holds back until the item has so many, at most ARGV[2] a call; returns nil,
 --   SHORT when there are too few, or ASK_AGAIN when this call has done its share.
--- units_of(customer, sku): units that count against a limit; of all skus when sku is nil.
+-- units_of(customer, sku, held): units that count against a limit; of all skus when sku is nil, of holds only when held.
 
 local SHORT, ASK_AGAIN = 1, 2
 
 local function claiming()
   local release_one, release_overdue, body_of, record_of, is_overdue = releasing()
 
-  local function units_of(customer, sku)
+  local function units_of(customer, sku, held)
     local entries, units = customers[customer] or '', 0
     for first = 1, #entries, ENTRY_BYTES do
       local counted = struct.unpack('>I4', entries, first + ID_BYTES)
       if counted > 0 and sku then
         local record = record_of(string.sub(entries, first, first + ID_BYTES - 1))
-        local held = record and body_of(record) or {}
+        local lines = record and (not held or byte(record) == HELD) and body_of(record) or {}
         counted = 0
-        for i = 2, #held, 2 do
-          if held[i] == sku then
-            counted = held[i + 1]
+        for i = 2, #lines, 2 do
+          if lines[i] == sku then
+            counted = lines[i + 1]
           end
         end
       end

@@ -8,7 +8,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import machine
+from tests.support import runs
 
 CI = bool(os.environ.get("CI"))
 
@@ -23,9 +23,9 @@ def test_whatever_happens_the_store_agrees_with_the_oracle(valkey: str) -> None:
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
-    machine.run(valkey, how)
+    runs.run(valkey, how)
 
 
 @pytest.mark.parametrize("seed", range(60 if CI else 20))
 def test_a_long_walk_agrees_with_the_oracle(valkey: str, seed: int) -> None:
-    machine.walk(valkey, seed, steps=50)
+    runs.walk(valkey, seed, steps=50)

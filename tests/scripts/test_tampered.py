@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import machine
+from tests.support import runs
 from tests.support.tamper import tampered, use
 
 FAULTS = {
-    "oversells by one": ("includes/claiming", "while item.available < units do", "while item.available < units - 1 do"),
+    "oversells by one": (
+        "includes/claiming",
+        "while item.available < units do",
+        "while item.available < units - 1 do",
+    ),
     "oversells the last unit": (
         "reserve",
         "if item and item.available > 0 then",
@@ -45,7 +49,7 @@ FAULTS = {
 
 def walks(url: str) -> None:
     for seed in range(60):
-        machine.walk(url, seed, steps=30)
+        runs.walk(url, seed, steps=30)
 
 
 @pytest.mark.breaks_the_books("that is what the tampered scripts do")
@@ -57,4 +61,4 @@ def test_the_state_machine_finds(fault: str, valkey: str, tmp_path: Path) -> Non
 
 def test_without_a_fault_the_same_walks_find_nothing(valkey: str) -> None:
     for seed in range(10):
-        machine.walk(valkey, seed, steps=30)
+        runs.walk(valkey, seed, steps=30)

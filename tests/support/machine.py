@@ -1,7 +1,8 @@
 """The state machine: random sales on the real server, each step compared with the oracle.
 
-`Machine` is run by `run(...)`, which gives it a server and an event loop. After each step the outcome, every counter,
-entry, record and hold, and every new fact must be what the oracle says; after the last step the audit must be clean.
+After each step the outcome, every counter, entry, record and hold, and every new fact must be what the oracle says; after
+the last step the audit must be clean. `tests.support.runs` gives the machine a server and an event loop, and
+`tests.support.machine_money` teaches it to pay.
 """
 
 import asyncio
@@ -9,7 +10,6 @@ import random
 from collections.abc import Awaitable, Collection
 from typing import TypeVar
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -17,10 +17,9 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
-from flashsale.model.facts import Fact
+from flashsale.model.facts import Confirmed, Fact
 from flashsale.model.ids import derived_token
 from flashsale.model.outcomes import Reserve
 from flashsale.model.reservation import Line, pack_body, unpack_entries, unpack_record
@@ -29,9 +28,10 @@ from flashsale.scripts.reserve import Batch, Claim, Decision, Held, Replayed
 from flashsale.store.client import Store
 from flashsale.store.sales import SaleStore
 from tests.support.books import faults_of
-from tests.support.oracle import Answer, FactRow, Oracle, Want
+from tests.support.oracle import Answer, FactRow, Want
+from tests.support.oracle_money import MoneyOracle
 from tests.support.sales import OPENS_MS, SALE, Clock, definition
-from tests.support.shop import Shop
+from tests.support.shop import Shop, Snapshot
 
 T = TypeVar("T")
 
@@ -67,6 +67,7 @@ class Chance(random.Random):
             limit=self.choice(limits),
             item_limits={sku: limit for sku in skus if (limit := self.choice(limits))},
             hold_seconds=self.choice([1, 5, 60]),
+            deposit_percent=self.choice([100, 100, 33, 1]),
         )
 
     def sku(self, stock: Collection[str]) -> str:
@@ -92,7 +93,7 @@ class Machine(RuleBasedStateMachine):
         self.sale_store = SaleStore(self.store)
         self.clock = Clock(OPENS_MS - 1000)
         self.shop = Shop(self.store, self.sale_store, self.clock)
-        self.oracle = Oracle()
+        self.oracle = MoneyOracle()
         self.tokens: list[str] = []
         self.keyed: list[Want] = []
         self.seen = 0
@@ -286,6 +287,10 @@ class Machine(RuleBasedStateMachine):
         assert records == oracle.reservations
         assert [(int(end), token.decode()) for token, end in found["holds"]] == oracle.holds()
         self.compare_journal(found["journal"])
+        self.compare_payments(found)
+
+    def compare_payments(self, found: Snapshot) -> None:
+        """What is stored of payments; the machine that pays knows."""
 
     def compare_journal(self, journal: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
         """Facts are never changed, so only the new ones are read."""
@@ -314,40 +319,14 @@ def row_of(fact: Fact) -> FactRow:
             about = fact.restocked()
         case "sale.opened":
             about = fact.data
+        case "reservation.confirmed" | "charge.refused":
+            paid = fact.confirmed() if fact.type == "reservation.confirmed" else fact.charge_refused()
+            how = paid.late if isinstance(paid, Confirmed) else paid.reason
+            about = (fact.token, how, paid.method, paid.money, paid.reference)
+        case "reservation.refunded":
+            about = (fact.token, *fact.refunded())
+        case "charge.refunded":
+            about = (fact.token, *fact.charge_refunded())
         case _:
             about = fact.data.decode()
     return fact.at_ms, fact.type, about
-
-
-def run(url: str, how: settings) -> None:
-    """Runs the machine on this server; fails as the first difference does."""
-    loop = asyncio.new_event_loop()
-    try:
-        bound = type("BoundMachine", (Machine,), {"loop": loop, "url": url})
-        run_state_machine_as_test(bound, settings=how)
-    finally:
-        loop.close()
-
-
-def walk(url: str, seed: int, steps: int) -> None:
-    """The same machine without Hypothesis: so many steps, all from one seed. Quick to find what is badly broken."""
-    loop = asyncio.new_event_loop()
-    try:
-        bound = type("BoundMachine", (Machine,), {"loop": loop, "url": url})
-        walker, chance = bound(), Chance(seed)
-        verbs = [walker.reserve_one, walker.reserve_many, walker.reserve_again, walker.cancel, walker.extend]
-        verbs += [walker.time_passes, walker.time_passes, walker.restock]
-        try:
-            walker.first_definition(chance)
-            for step in range(steps):
-                walker.reserve_one(chance)
-                chance.choice(verbs if walker.keyed else verbs[:2])(chance)
-                walker.expire(2)
-                walker.everything_stored_is_as_the_oracle_says()
-                if step % 10 == 9:
-                    walker.close_sale() if chance.random() < 0.2 else walker.define_again(chance)
-                    walker.steer("resume")
-        finally:
-            walker.teardown()
-    finally:
-        loop.close()

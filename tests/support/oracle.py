@@ -1,14 +1,14 @@
 """`Oracle`: what a sale must do, in plain Python, written from the design and not from the Lua.
 
 It takes no short cuts, keeps no counters that it could recompute, and knows nothing of Redis. Each method takes the instant
-and answers as the store's method of the same name; `items()`, `entries()`, `records()` and `holds()` are what must then be
-stored, `journal` the facts that must have been written.
+and answers as the store's method of the same name; `items()`, `entries()`, `reservations` and `holds()` are what must then
+be stored, `journal` the facts that must have been written. What is about money is in `tests.support.oracle_money`.
 """
 
 from dataclasses import dataclass, field, replace
 
 from flashsale.model.outcomes import OpenSale, Reserve, Resolve, Restock, SetState
-from flashsale.model.reservation import Entry, Line, Reservation, State
+from flashsale.model.reservation import COUNTED, Entry, Line, Reservation, State
 from flashsale.model.sale import SaleDefinition
 
 FactRow = tuple[int, str, object]
@@ -51,6 +51,8 @@ class Oracle:
     """By token, in the order in which they were granted."""
     repeats: dict[str, tuple[str, int]] = field(default_factory=dict)
     journal: list[FactRow] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
+    """Refunded reservations whose units did not go back on sale."""
 
     # --- what must be stored ---
 
@@ -58,15 +60,16 @@ class Oracle:
         """sku -> stock, available, held, sold"""
         found = {}
         for sku, stock in self.stock.items():
-            held = sum(units for _, units in self._live_lines(sku))
-            found[sku] = (stock, stock - held, held, 0)
+            held, sold = self.held_units(sku), self._units(sku, State.CONFIRMED)
+            sold += sum(dict(self.reservations[token].lines).get(sku, 0) for token in self.gone)
+            found[sku] = (stock, stock - held - sold, held, sold)
         return found
 
     def entries(self) -> dict[str, tuple[Entry, ...]]:
         """customer -> entries, oldest first (of fewer than 64)"""
         found: dict[str, tuple[Entry, ...]] = {}
         for each in self.reservations.values():
-            units = each.units if each.state is State.HELD else 0
+            units = each.units if each.state in COUNTED else 0
             found[each.customer] = (*found.get(each.customer, ()), Entry(each.token, units))
         return found
 
@@ -84,13 +87,17 @@ class Oracle:
         live = [each for each in self.reservations.values() if each.state is State.HELD]
         return [each.token for each in live if sku in dict(each.lines)]
 
-    def _live_lines(self, sku: str, customer: str | None = None) -> list[Line]:
-        live = [each for each in self.reservations.values() if each.state is State.HELD]
-        mine = [each for each in live if customer is None or each.customer == customer]
-        return [line for each in mine for line in each.lines if line[0] == sku]
+    def _units(self, sku: str, state: State, customer: str | None = None) -> int:
+        those = [each for each in self.reservations.values() if each.state is state]
+        mine = [each for each in those if customer is None or each.customer == customer]
+        return sum(dict(each.lines).get(sku, 0) for each in mine)
 
     def held_units(self, sku: str, customer: str | None = None) -> int:
-        return sum(units for _, units in self._live_lines(sku, customer))
+        return self._units(sku, State.HELD, customer)
+
+    def counted_units(self, sku: str, customer: str) -> int:
+        """Units that count against the limits: those held and those paid."""
+        return sum(self._units(sku, state, customer) for state in COUNTED)
 
     # --- verbs ---
 
@@ -179,9 +186,9 @@ class Oracle:
         limits = {item.sku: item.limit_per_customer for item in self.terms.items}
         for sku, units in want.lines:
             most = limits[sku]
-            if most is not None and self.held_units(sku, want.customer) + units > most:
+            if most is not None and self.counted_units(sku, want.customer) + units > most:
                 return sku
-        mine = sum(self.held_units(sku, want.customer) for sku in self.stock)
+        mine = sum(self.counted_units(sku, want.customer) for sku in self.stock)
         total = mine + sum(units for _, units in want.lines)
         most = self.terms.limit_per_customer
         return "" if most is not None and total > most else None

@@ -42,6 +42,7 @@ def definition(
     hold_seconds: int = 300,
     title: str = "Giulia Milano",
     price: int = 100,
+    deposit_percent: int = 100,
 ) -> SaleDefinition:
     """A definition that has passed every check a brand's own would have to pass."""
     limits = item_limits or {}
@@ -56,6 +57,7 @@ def definition(
             {"sku": sku, "price": price, "stock": units, "limit_per_customer": limits.get(sku)}
             for sku, units in stock.items()
         ],
+        "payment": {"methods": ["card", "alipay"], "deposit_percent": deposit_percent},
     }
     return parse_definition(data)
 

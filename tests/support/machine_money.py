@@ -1,0 +1,242 @@
+"""The state machine that pays too: attempts, charges in any order, doubled, late, wrong and lost, refunds, and the queue.
+
+`PayingMachine` keeps what a provider would know: the payments that were made there, and the money it has taken. Only the
+provider takes money, each payment at most once; what it tells comes whenever it comes. After the last step everything it has
+taken is told at last, every refund is made, and the books must have each charge as an order or a refund.
+"""
+
+import sys
+from typing import Any
+
+from hypothesis.stateful import precondition, rule
+
+from flashsale.keys import SaleKeys
+from flashsale.model.jobs import Job
+from flashsale.model.outcomes import Pay
+from flashsale.model.payment import METHODS, Fate, Money, PaymentStatus, pack_record
+from flashsale.model.reservation import State
+from flashsale.scripts import payments as scripts
+from flashsale.scripts.payments import ChargeClaim, Paying
+from tests.support.machine import UNKNOWN_TOKEN, Chance, Machine, chances
+from tests.support.oracle_money import Taken, packed
+from tests.support.sales import SALE
+from tests.support.shop import Snapshot, job_of
+
+KEYS = SaleKeys.of(SALE)
+STATUSES = (
+    PaymentStatus.REQUIRES_ACTION,
+    PaymentStatus.PROCESSING,
+    PaymentStatus.FAILED,
+    PaymentStatus.CANCELLED,
+)
+DETAILS: tuple[dict[str, Any], ...] = (
+    {},
+    {"error": "declined"},
+    {"action": {"type": "redirect", "url": "ü"}},
+)
+
+
+class PayingMachine(Machine):
+    """One sale, its payments, and a provider."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: set[str] = set()
+        self.taken: dict[str, Taken] = {}
+        """By reference, in the order in which the provider took them."""
+
+    def teardown(self) -> None:
+        try:
+            # A step that has failed already is told by its own difference.
+            if self.oracle.terms is not None and sys.exc_info()[0] is None:
+                self.all_is_told_at_last()
+        finally:
+            super().teardown()
+
+    # --- rules ---
+
+    @precondition(lambda self: self.tokens)
+    @rule(chance=chances)
+    def pay(self, chance: Chance) -> None:
+        token, method = self.a_token(chance), chance.choice(METHODS[:2])
+        extension_ms, rate = chance.choice([0, 0, 3000]), chance.choice([0, 2, 2, 100])
+        limit, now = chance.choice([1000, 1000, 1000, 3]), self.clock.now_ms
+        paying = self.run(self._pay(token, method, extension_ms, rate, limit))
+        expected = self.oracle.pay(
+            now, token, method, extension_ms=extension_ms, rate=rate, queue_limit=limit
+        )
+        assert (paying.outcome, paying.ahead) == expected
+        assert paying.reservation == self.oracle.reservations.get(token)
+        if paying.outcome is not Pay.UNKNOWN_RESERVATION:
+            assert paying.payment == self.oracle.payments.get(token)
+        (ahead,) = self.run(self.shop.look(tokens=[token])).ahead
+        assert ahead == (self.oracle.ahead(token) if token in self.oracle.turns else None)
+
+    async def _pay(self, token: str, method: str, extension_ms: int, rate: int, queue_limit: int) -> Paying:
+        due = self.oracle.due(token) if token in self.oracle.reservations else Money(1, "CNY")
+        return await scripts.pay(
+            self.store.redis,
+            KEYS,
+            token,
+            method=method,
+            money=due,
+            extension_ms=extension_ms,
+            rate=rate,
+            queue_limit=queue_limit,
+            now_ms=self.clock.now_ms,
+        )
+
+    @precondition(lambda self: self.oracle.payments)
+    @rule(chance=chances)
+    def provider_answers(self, chance: Chance) -> None:
+        """To the present attempt, or late to an older one; with a reference of its own, or none."""
+        token = chance.choice([*self.oracle.payments, UNKNOWN_TOKEN])
+        known = self.oracle.payments.get(token)
+        attempt = max(1, (known.attempt if known else 1) - chance.choice([0, 0, 0, 1]))
+        status, details = chance.choice(STATUSES), chance.choice(DETAILS)
+        reference = chance.choice(["", reference_of(token, attempt), reference_of(token, attempt)])
+        answered = self.run(self.shop.attempt(token, status, reference, attempt=attempt, details=details))
+        expected = self.oracle.attempt(self.clock.now_ms, token, attempt, status, reference, details)
+        assert answered.outcome is expected
+        assert answered.payment == self.oracle.payments.get(token)
+        assert answered.reservation == self.oracle.reservations.get(token)
+
+    @precondition(lambda self: self.tokens)
+    @rule(chance=chances)
+    def provider_takes(self, chance: Chance) -> None:
+        """Mostly what is due for the present attempt; sometimes for an older one, nobody's, or the wrong amount."""
+        paying = [token for token in self.oracle.payments if token in self.oracle.reservations]
+        token = chance.choice(paying) if paying and chance.random() < 0.9 else self.a_token(chance)
+        known = self.oracle.payments.get(token)
+        attempt = max(1, (known.attempt if known else 1) - chance.choice([0, 0, 1]))
+        money = self.oracle.due(token) if token in self.oracle.reservations else Money(7, "CNY")
+        if chance.random() < 0.15:
+            money = chance.choice(
+                [Money(money.amount + 1, "CNY"), Money(1, "CNY"), Money(money.amount, "EUR")]
+            )
+        method = known.method if known and known.method and known.attempt == attempt else "klarna"
+        reference = reference_of(token, attempt)
+        self.taken.setdefault(reference, Taken(token, attempt, method, money, reference))
+
+    @precondition(lambda self: self.taken)
+    @rule(chance=chances)
+    def provider_tells(self, chance: Chance) -> None:
+        """Of some charges in any order: for the first time, again, or twice at once."""
+        charges = chance.choices([*self.taken.values()], k=chance.randint(1, 5))
+        self.tell(charges, through_the_queue=chance.random() < 0.5)
+
+    def tell(self, charges: list[Taken], *, through_the_queue: bool) -> None:
+        """The charges are decided, with the jobs that have brought them or without."""
+        entries = [self.run(self.bring(each)) if through_the_queue else "" for each in charges]
+        claims = [
+            ChargeClaim(each.token, each.attempt, each.method, each.money, each.reference, entry_id)
+            for each, entry_id in zip(charges, entries, strict=True)
+        ]
+        decisions = self.run(self.shop.confirm(*claims))
+        expected = self.oracle.confirm(self.clock.now_ms, charges)
+        assert [(decision.outcome, decision.fate) for decision in decisions] == expected
+        self.told |= {each.reference for each in charges}
+
+    async def bring(self, charge: Taken) -> str:
+        entry_id: Any = await self.store.redis.xadd(KEYS.payments, {"event": charge.packed()})
+        return str(entry_id.decode())
+
+    @precondition(lambda self: self.tokens)
+    @rule(chance=chances)
+    def refund(self, chance: Chance) -> None:
+        confirmed = [t for t, each in self.oracle.reservations.items() if each.state is State.CONFIRMED]
+        token = chance.choice(confirmed) if confirmed and chance.random() < 0.8 else self.a_token(chance)
+        restock, reason = chance.random() < 0.5, chance.choice(["", "wét"])
+        answer = self.run(self.shop.refund(token, restock=restock, reason=reason))
+        assert answer.outcome is self.oracle.refund(self.clock.now_ms, token, restock=restock, reason=reason)
+        assert answer.payment == self.oracle.payments.get(token)
+        assert answer.reservation == self.oracle.reservations.get(token)
+
+    @precondition(lambda self: self.taken)
+    @rule(chance=chances)
+    def settle(self, chance: Chance) -> None:
+        """A refund is made: mostly one that was asked for, by its job."""
+        jobs = self.run(self.shop.jobs())
+        refunds = [nth for nth, job in enumerate(jobs) if job.kind == "refund"]
+        if refunds and chance.random() < 0.8:
+            self.settle_nth(jobs, chance.choice(refunds))
+            return
+        charge = chance.choice([*self.taken.values()])
+        token = chance.choice([charge.token, charge.token, UNKNOWN_TOKEN])
+        settled = self.run(self.shop.settle(token, charge.reference))
+        assert settled is self.oracle.settle(self.clock.now_ms, token, charge.reference, "back-1")
+
+    def settle_nth(self, jobs: list[Job], nth: int) -> None:
+        job = jobs[nth]
+        _, reference = job.refunded()
+        settled = self.run(self.shop.settle(job.token, reference, entry_id=job.entry_id))
+        assert settled is self.oracle.settle(self.clock.now_ms, job.token, reference, "back-1")
+        del self.oracle.jobs[nth]
+
+    @rule(chance=chances)
+    def dispatch(self, chance: Chance) -> None:
+        most, more = chance.choice([0, 1, 2, 100]), chance.choice([0, 1, 100])
+        done = self.run(self.shop.dispatch(most, more))
+        expected = self.oracle.dispatch(self.clock.now_ms, most, more)
+        assert (done.started, done.retried, done.turns_left, done.next_due_ms) == expected
+
+    @precondition(lambda self: self.oracle.jobs)
+    @rule(chance=chances)
+    def defer(self, chance: Chance) -> None:
+        jobs = self.run(self.shop.jobs())
+        nth, seconds = chance.randrange(len(jobs)), chance.choice([None, 0, 1, 5])
+        assert self.run(self.shop.defer(jobs[nth], seconds, "tröuble"))
+        delay_ms = None if seconds is None else seconds * 1000
+        self.oracle.defer(self.clock.now_ms, nth, jobs[nth].entry_id, delay_ms, "tröuble")
+        assert not self.run(self.shop.defer(jobs[nth], seconds))
+
+    @precondition(lambda self: self.oracle.dead)
+    @rule(chance=chances)
+    def revive(self, chance: Chance) -> None:
+        ids = [*chance.sample([*self.oracle.dead], chance.randint(1, len(self.oracle.dead))), "0-1"]
+        assert self.run(self.shop.revive(*ids)) == self.oracle.revive(ids)
+
+    # --- what must be true ---
+
+    def compare_payments(self, found: Snapshot) -> None:
+        stored = {token.decode(): record for token, record in found["attempts"].items()}
+        assert stored == {token: pack_record(record) for token, record in self.oracle.payments.items()}
+        rows = [job_of(entry_id, fields) for entry_id, fields in found["payments"]]
+        assert [(job.kind, job.payload, job.tries) for job in rows] == self.oracle.jobs
+        places = {token.encode(): self.oracle.reservations[token].place for token in self.oracle.turns}
+        assert dict(found["turns"]) == places
+        assert dict(found["retries"]) == {packed(row): at_ms for row, at_ms in self.oracle.retries.items()}
+        dead = {entry.decode(): scripts.dead_job(entry.decode(), job) for entry, job in found["dead"].items()}
+        assert {
+            entry: ((each.job.kind, each.job.payload, each.job.tries), each.error, each.at_ms)
+            for entry, each in dead.items()
+        } == self.oracle.dead
+
+    def all_is_told_at_last(self) -> None:
+        """As a reconciliation sees to it, and the workers: then sum of charges = sum of orders + refunds."""
+        lost = [each for each in self.taken.values() if each.reference not in self.told]
+        if lost:
+            self.tell(lost, through_the_queue=False)
+        self.everything_stored_is_as_the_oracle_says()
+        for token, record in [*self.oracle.payments.items()]:
+            for charge in record.charges:
+                if charge.fate is Fate.REFUNDING:
+                    self.run(self.shop.settle(token, charge.reference))
+                    self.oracle.settle(self.clock.now_ms, token, charge.reference, "back-1")
+        self.everything_stored_is_as_the_oracle_says()
+        report = self.run(self.shop.audit())
+        assert report.ok, report.findings
+        sums = [report.money, *report.other_money]
+        for each in sums:
+            own = [
+                taken.money.amount for taken in self.taken.values() if taken.money.currency == each.currency
+            ]
+            assert (each.charges.count, each.charges.amount) == (len(own), sum(own))
+            assert each.refunding.count == 0
+            assert each.charges.amount == each.orders.amount + each.refunds.amount
+        assert sum(each.charges.count for each in sums) == len(self.taken)
+
+
+def reference_of(token: str, attempt: int) -> str:
+    """What the provider calls the payment of an attempt: asked again, it finds the same one."""
+    return f"sim:{token}.{attempt}"
