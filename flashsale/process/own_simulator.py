@@ -32,6 +32,8 @@ class OwnSimulator:
         self._settings = settings
         noted = _read(settings.data_dir)
         self.listener = _listen(settings, noted[0] if noted is not None else 0)
+        self.url = listening_url(self.listener, reachable(settings.simulator_host))
+        """Where its neighbours on this machine reach it."""
         self._secret = settings.simulator_secret
         if self._secret is None:
             self._secret = SecretStr(noted[1] if noted is not None else secrets.token_urlsafe(32))
@@ -39,11 +41,6 @@ class OwnSimulator:
         note = {"port": port, "secret": self._secret.get_secret_value()}
         write_note(settings.data_dir / NOTE_NAME, note)
         logger.warning("payments.simulated", reason="payments are simulated: nobody is charged", url=self.url)
-
-    @property
-    def url(self) -> str:
-        """Where it listens, for its neighbours on this machine."""
-        return listening_url(self.listener, reachable(self._settings.simulator_host))
 
     def settings_of_shop(self, settings: Settings) -> Settings:
         """What the server and the background work are told."""

@@ -1,4 +1,4 @@
-"""Signatures of webhooks: `t=<unix seconds>,v1=<hex>`, an HMAC-SHA256 of `<t>.<body>`, in the manner of Stripe.
+"""Signatures of the simulator's webhooks: `t=<unix seconds>,v1=<hex>`, an HMAC-SHA256 of `<t>.<body>`, as Stripe's are.
 
 The instant is part of what is signed, so that an old message cannot be sent again. Several `v1` may stand side by side while
 a secret is being changed.
@@ -9,6 +9,7 @@ from typing import Final
 
 from flashsale.providers.protocol import SignatureError
 
+HEADER: Final = "Simulator-Signature"
 MAX_PARTS: Final = 16
 
 

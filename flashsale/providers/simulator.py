@@ -19,19 +19,17 @@ from flashsale.providers.protocol import (
     SignatureError,
     Started,
 )
-from flashsale.providers.signature import verify
+from flashsale.providers.signature import HEADER, verify
 from flashsale.settings import Settings
 
-SIGNATURE_HEADER: Final = "Simulator-Signature"
 TIMEOUT_SECONDS: Final = 10.0
 CONNECTIONS: Final = 64
 PAGE_PAYMENTS: Final = 500
 DESCRIPTION_CHARACTERS: Final = 500
 MANUAL_METHODS: Final = frozenset({"card", "paypal", "klarna"})
 
-_NOT_FOUND: Final = 404
-_LATER: Final = frozenset({401, 403, 408, 425, 429})
-"""Statuses under 500 after which the same call may work later: a wrong secret can be put right."""
+_REFUSALS: Final = frozenset({400, 409, 413, 422})
+"""Statuses after which the same call never works: after any other it may, even if only a setting has to be put right."""
 
 
 class _Refund(msgspec.Struct, frozen=True):
@@ -67,6 +65,7 @@ class _Event(msgspec.Struct, frozen=True):
 
 
 class _Trouble(msgspec.Struct, frozen=True):
+    code: str
     message: str
 
 
@@ -166,7 +165,7 @@ class Simulator:
     def read_event(self, headers: Mapping[str, str], body: bytes) -> Event | None:
         """A verified webhook."""
         verify(
-            headers.get(SIGNATURE_HEADER, ""),
+            headers.get(HEADER, ""),
             self._secret,
             body,
             now_s=time.time(),
@@ -211,10 +210,10 @@ class Simulator:
             ) from error
         if status == 200:
             return raw
-        message = _message(raw)
-        if status == _NOT_FOUND:
-            raise _UnknownError(message, retry=False)
-        raise ProviderError(message, retry=status >= 500 or status in _LATER or status < 400)
+        trouble = _trouble(raw)
+        if trouble.code == "unknown_payment":
+            raise _UnknownError(trouble.message, retry=False)
+        raise ProviderError(trouble.message, retry=status not in _REFUSALS)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -249,12 +248,12 @@ def _read(raw: bytes, decoder: msgspec.json.Decoder[_Read]) -> _Read:
         raise ProviderError("The answer of the simulator cannot be read.", retry=True) from error
 
 
-def _message(raw: bytes) -> str:
+def _trouble(raw: bytes) -> _Trouble:
     """Why it refused, as far as it says."""
     try:
-        return _REFUSAL.decode(raw).error.message
+        return _REFUSAL.decode(raw).error
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return "The simulator refused without a reason that can be read."
+        return _Trouble("", "What answers is not the simulator, or it is in trouble.")
 
 
 def _payment(payment: _Payment) -> ProviderPayment:

@@ -3,6 +3,7 @@
 A process that is killed loses nothing of it; a machine that loses its power may, as nothing waits for the disk.
 """
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
@@ -94,5 +95,6 @@ class Books:
         except OSError:
             written = 0
         if written != len(data):
-            os.ftruncate(self._fd, before)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, before)
             raise BooksError(f"cannot write to {self._path}: is the disk full?")

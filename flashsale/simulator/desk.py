@@ -40,7 +40,10 @@ class Desk:
             if isinstance(line, Sent):
                 waiting.pop(line.event, None)
                 continue
-            event = self.ledger.apply(line)
+            try:
+                event = self.ledger.apply(line)
+            except LookupError:
+                raise BooksError("the simulator's file tells of a payment that was never asked for") from None
             if event is not None:
                 waiting[event.id] = event
         return list(waiting.values())

@@ -87,6 +87,8 @@ class Shop:
                 return refusal(status_of(error), error.code, error.message)
             except BodyError as error:
                 return refusal(400, "invalid", str(error))
+            except web.HTTPRequestEntityTooLarge:
+                return refusal(413, "too_large", "The body is too large.")
             except TemporaryError as error:
                 return refusal(500, "failed", str(error))
 

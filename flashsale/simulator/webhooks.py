@@ -16,12 +16,11 @@ from typing import Final
 
 import structlog
 
-from flashsale.providers.signature import signature
+from flashsale.providers.signature import HEADER, signature
 from flashsale.simulator.faults import Faults
 from flashsale.simulator.post import Poster, PostError, Target
 from flashsale.simulator.records import Happening
 
-SIGNATURE_HEADER: Final = "Simulator-Signature"
 LANES: Final = 32
 MAX_WAITING: Final = 200_000
 TIMEOUT_SECONDS: Final = 10.0
@@ -149,7 +148,7 @@ class Webhooks:
         """Empty when the receiver took it, otherwise why not."""
         signed = signature(self._secret, int(time.time()), event.body)
         try:
-            status = await poster.post(f"{SIGNATURE_HEADER}: {signed}\r\n", event.body)
+            status = await poster.post(f"{HEADER}: {signed}\r\n", event.body)
         except PostError as error:
             return str(error)
         return "" if 200 <= status < 300 else f"status {status}"

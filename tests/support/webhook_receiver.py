@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 
 @dataclass(frozen=True)
 class Received:
     """One webhook as it came."""
 
-    headers: dict[str, str]
-    """Names in lower case."""
+    headers: CIMultiDictProxy[str]
     body: bytes
 
     @property
@@ -36,8 +36,10 @@ class Receiver:
 
     def __init__(self) -> None:
         self.url = ""
+        self.port = 0
         self.status = 204
         self.received: list[Received] = []
+        self.answered: list[int] = []
         self._changed = asyncio.Event()
 
     @property
@@ -52,14 +54,14 @@ class Receiver:
                 await self._changed.wait()
 
     async def handle(self, request: web.Request) -> web.Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        self.received.append(Received(headers, await request.read()))
+        self.received.append(Received(request.headers, await request.read()))
+        self.answered.append(self.status)
         self._changed.set()
         return web.Response(status=self.status)
 
 
 @asynccontextmanager
-async def receiver() -> AsyncIterator[Receiver]:
+async def receiver(port: int = 0) -> AsyncIterator[Receiver]:
     """A receiver that listens."""
     made = Receiver()
     app = web.Application()
@@ -67,9 +69,9 @@ async def receiver() -> AsyncIterator[Receiver]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        made.url = f"http://{host}:{port}/v1/payments/simulator/events"
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        made.port = runner.addresses[0][1]
+        made.url = f"http://127.0.0.1:{made.port}/v1/payments/simulator/events"
         yield made
     finally:
         await runner.cleanup()
