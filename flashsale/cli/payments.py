@@ -19,7 +19,7 @@ DONE: Final = (
 )
 """Counts of a report that are worth a line when they are not 0."""
 NO_PROVIDER_ADVICE: Final = (
-    "Name the running server with --url, or give this command the settings of the provider, such as "
+    "Ask the server while it runs, with --url, or give this command the settings of its provider, such as "
     "FLASHSALE_STRIPE_SECRET_KEY."
 )
 
@@ -91,7 +91,7 @@ def reconcile(target: Target, sale: str | None, as_json: bool) -> None:
     that is listed with what is to be done about it, and the exit code is 0 only when nothing is.
 
     A server asks its own providers. With --redis-url or --data-dir this command asks them itself, so it needs their
-    settings, such as FLASHSALE_STRIPE_SECRET_KEY. Those of a simulator that a server has started only it knows: use --url.
+    settings, such as FLASHSALE_STRIPE_SECRET_KEY; the simulator of an embedded server is found while that runs.
     """
 
     async def act(client: Client) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def reconcile(target: Target, sale: str | None, as_json: bool) -> None:
                 raise CommandFailedError(f"{error}. {NO_PROVIDER_ADVICE}") from error
             raise
 
-    report = run(target, act, env=payment_env())
+    report = run(target, act, env=payment_env(target))
     if as_json:
         print_json(report)
     else:

@@ -23,6 +23,7 @@ from click.core import ParameterSource
 from flashsale.cli.output import plain
 from flashsale.client import ApiError, Client, UnreachableError
 from flashsale.process.embedded import DataDirError, EmbeddedError, EmbeddedValkey, find_running
+from flashsale.process.own_simulator import find_simulator
 from flashsale.settings import SettingsError, env_name, load_settings
 from flashsale.settings.payments import PaymentSettings
 from flashsale.settings.simulator import SimulatorSettings
@@ -121,11 +122,26 @@ def run(
         raise CommandFailedError(_advice(target, error)) from error
 
 
-def payment_env() -> dict[str, str]:
-    """What the environment says of payments and their providers."""
+def payment_env(target: Target) -> dict[str, str]:
+    """What is known here of payments and their providers, by the environment and by the data directory.
+
+    An embedded server notes there how to reach the simulator that it has brought along.
+
+    Raises `click.UsageError` when the settings cannot be used.
+    """
     parts = (PaymentSettings, SimulatorSettings, StripeSettings)
     names = {env_name(field) for part in parts for field in part.model_fields if field != "embedded"}
-    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
+    env = {name: os.environ[name] for name in sorted(names) if name in os.environ}
+    if target.data_dir is None:
+        return env
+    try:
+        beside = find_simulator(load_settings(env, {"data_dir": target.data_dir, "embedded": True}))
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    if beside.simulator_url is not None and beside.simulator_secret is not None:
+        env[env_name("simulator_url")] = beside.simulator_url
+        env[env_name("simulator_secret")] = beside.simulator_secret.get_secret_value()
+    return env
 
 
 async def _with_client(

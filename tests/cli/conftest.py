@@ -1,5 +1,6 @@
 """What the tests of the client commands share: a server, and ways to run a command."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flashsale.cli.main import cli
+from flashsale.client import Client
 from tests.support.served import Served
 from tests.support.world import definition
 
@@ -62,6 +64,15 @@ class Commands:
         file = self.folder / f"{sale}.json"
         file.write_text(json.dumps(definition(**changes)))
         return self.json("sale", "put", str(file))
+
+    def refund(self, reservation: str, key: str, *, restock: bool, url: str | None = None) -> Any:
+        """Support undoes an order; there is no command for it."""
+
+        async def act() -> Any:
+            async with Client(url or self.server.url, key) as client:
+                return await client.refund(reservation, restock=restock, reason="a test")
+
+        return asyncio.run(act())
 
 
 @pytest.fixture

@@ -150,13 +150,18 @@ def test_a_redis_that_is_away_is_one_line(tmp_path: Path) -> None:
         "keys create",
         "keys list",
         "keys revoke",
+        "payments",
+        "payments dead",
+        "payments dead list",
+        "payments dead retry",
+        "payments reconcile",
         "openapi",
     ],
 )
 def test_help_names_each_variable(commands: Commands, command: str) -> None:
     text = commands.must(*command.split(), "--help", FLASHSALE_URL=None)
     assert "Usage: " in text
-    if command not in {"sale", "keys", "openapi"}:
+    if command not in {"sale", "keys", "payments", "payments dead", "openapi"}:
         for variable in ("URL", "API_KEY", "ROOT_KEY", "REDIS_URL", "DATA_DIR"):
             assert f"FLASHSALE_{variable}" in text
 
