@@ -19,6 +19,8 @@
 -- ARGV[4] status: 2 requires action, 3 processing, 4 failed, 5 cancelled
 -- ARGV[5] reference at the provider, '' to keep the one there is
 -- ARGV[6] details, MessagePack or ''
+-- ARGV[7] consumer group of the jobs
+-- ARGV[8] entry of the payments stream that is done with it, '' for none: it is acknowledged only if the outcome is 1 DONE
 --
 -- Returns { outcome, now_ms, record ('' when unknown), payment ('' when there is none) }
 --   outcome, in order of precedence: 2 UNKNOWN_PAYMENT, 3 SUPERSEDED (another attempt is the present one), 4 OVER (it is paid,
@@ -48,4 +50,8 @@ keep_payment(id, packed_payment(string.char(status) .. sub(payment, 2, 12), refe
   ARGV[6]))
 waiting_no_more = { id }
 save_payments()
+if outcome == DONE and ARGV[8] ~= '' then
+  redis.call('XACK', PAYMENTS, ARGV[7], ARGV[8])
+  redis.call('XDEL', PAYMENTS, ARGV[8])
+end
 return { outcome, now, record or '', payments[id] }

@@ -15,7 +15,8 @@ import structlog
 from flashsale import metrics
 from flashsale.engine import events
 from flashsale.engine.catalog import Catalog
-from flashsale.engine.settlement import HopelessJobError, Settlement, claim_of, sale_of, token_of
+from flashsale.engine.events import sale_of, token_of
+from flashsale.engine.settlement import HopelessJobError, Settlement, claim_of
 from flashsale.keys import STRAY
 from flashsale.model.jobs import JobKind
 from flashsale.model.outcomes import Settle

@@ -15,7 +15,7 @@ from flashsale.model.outcomes import Reserve
 from flashsale.model.payment import PaymentRecord
 from flashsale.model.reservation import Line, Reservation, pack_body
 from flashsale.model.sale import MAX_AMOUNT
-from flashsale.scripts.calls import Look, Resolved
+from flashsale.scripts.calls import Glance, Resolved
 from flashsale.scripts.reserve import Batch, Claim, Decision, Refused
 from flashsale.store.client import StoreUnavailableError
 from flashsale.store.sales import SaleStore
@@ -148,8 +148,8 @@ class Reservations:
         offer = await self._catalog.get(reservation_id.sale)
         if offer is None or reservation_id.shard != 0:
             return None
-        look = await self._store.look(reservation_id.sale, tokens=[reservation_id.token])
-        return (await self._found(reservation_id.sale, look))[0]
+        glance = await self._store.find(reservation_id.sale, [reservation_id.token])
+        return (await self._found(reservation_id.sale, glance))[0]
 
     async def of_customer(self, sale: str, customer: str) -> list[Found] | None:
         """A customer's reservations, oldest first; None when there is no such sale."""
@@ -159,15 +159,17 @@ class Reservations:
         found: list[Found | None] = []
         for start in range(0, len(entries), _AT_ONCE):
             tokens = [entry.token for entry in entries[start : start + _AT_ONCE]]
-            found += await self._found(sale, await self._store.look(sale, tokens=tokens))
+            found += await self._found(sale, await self._store.find(sale, tokens))
         return [each for each in found if each is not None]
 
-    async def _found(self, sale: str, look: Look) -> list[Found | None]:
-        """The reservations of a look, None for those that are unknown."""
-        offer = await self._catalog.fresh(sale, look.sale.version if look.sale else 0)
+    async def _found(self, sale: str, glance: Glance) -> list[Found | None]:
+        """The reservations that were asked for, None for those that are unknown."""
+        offer = await self._catalog.fresh(sale, glance.version)
         return [
-            Found(offer, reservation, look.now_ms, payment, ahead) if offer and reservation else None
-            for reservation, payment, ahead in zip(look.reservations, look.payments, look.ahead, strict=True)
+            Found(offer, reservation, glance.now_ms, payment, ahead) if offer and reservation else None
+            for reservation, payment, ahead in zip(
+                glance.reservations, glance.payments, glance.ahead, strict=True
+            )
         ]
 
     async def cancel(self, reservation_id: ReservationId, *, reason: str) -> Resolved:

@@ -5,10 +5,8 @@ provider under a key that makes a repetition harmless, records what came of it i
 `step` is called between every two effects; tests end the process there.
 """
 
-from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
 import stamina
@@ -17,10 +15,8 @@ import structlog
 from flashsale import metrics
 from flashsale.engine import events
 from flashsale.engine.catalog import Catalog
-from flashsale.engine.events import Received
+from flashsale.engine.events import Received, token_of
 from flashsale.engine.pacing import Breaker, Pacers
-from flashsale.keys import STRAY
-from flashsale.model import ids
 from flashsale.model.jobs import Job, JobKind
 from flashsale.model.outcomes import Attempt, Confirm, Settle
 from flashsale.model.payment import Fate, Money, PaymentRecord, PaymentStatus
@@ -32,7 +28,6 @@ from flashsale.providers.protocol import (
     ProviderError,
     ProviderPayment,
 )
-from flashsale.scripts.calls import Look
 from flashsale.scripts.payments import ChargeClaim, ChargeDecision
 from flashsale.store.payments import PaymentStore
 from flashsale.store.sales import SaleStore
@@ -116,12 +111,12 @@ class Settlement:
     # --- start ---
 
     async def _start(self, sale: str, job: Job) -> None:
-        look = await self._store_look(sale, job.token)
-        (reservation,), (record,) = look.reservations, look.payments
+        glance = await self._shop.sales.find(sale, [job.token])
+        (reservation,), (record,) = glance.reservations, glance.payments
         if reservation is None or record is None or record.status is not PaymentStatus.QUEUED:
             await self._done(sale, job)
             return
-        if reservation.state_at(look.now_ms) is not State.HELD:
+        if reservation.state_at(glance.now_ms) is not State.HELD:
             await self._attempt(sale, job.token, record.attempt, PaymentStatus.CANCELLED)
             await self._done(sale, job)
             return
@@ -140,10 +135,18 @@ class Settlement:
         reference = events.reference(provider.name, started.id)
         details = {"action": started.action} if started.action else {}
         outcome = await self._attempt(
-            sale, job.token, record.attempt, started.status, reference=reference, details=details
+            sale,
+            job.token,
+            record.attempt,
+            started.status,
+            reference=reference,
+            details=details,
+            entry_id=job.entry_id,
         )
         self._step("start.recorded")
-        if outcome is not Attempt.DONE and not await self._pays(sale, job.token, reference):
+        if outcome is Attempt.DONE:
+            return
+        if not await self._pays(sale, job.token, reference):
             await self._cancel_there(sale, provider, started.id)
         await self._done(sale, job)
 
@@ -240,11 +243,11 @@ class Settlement:
         provider = self._provider_named(provider_name)
         reference = events.reference(provider_name, payment.id)
         token = token_of(payment.reservation)
-        look = await self._store_look(sale, token)
-        (reservation,), (record,) = look.reservations, look.payments
+        glance = await self._shop.sales.find(sale, [token])
+        (reservation,), (record,) = glance.reservations, glance.payments
         if record is not None and record.charge(reference) is not None:
             return
-        if not _is_wanted(look, reservation, record, payment):
+        if not await self._is_wanted(sale, glance.now_ms, reservation, record, payment):
             self._step("release.ask")
             await self._cancel_there(sale, provider, payment.id)
             return
@@ -304,9 +307,16 @@ class Settlement:
         *,
         reference: str = "",
         details: dict[str, Any] | None = None,
+        entry_id: str = "",
     ) -> Attempt:
         attempted = await self._store.attempt(
-            sale, token, attempt=number, status=status, reference=reference, details=details
+            sale,
+            token,
+            attempt=number,
+            status=status,
+            reference=reference,
+            details=details,
+            entry_id=entry_id,
         )
         return attempted.outcome
 
@@ -314,8 +324,22 @@ class Settlement:
         details = {"error": error[:500]} if error else {}
         return await self._attempt(sale, token, number, PaymentStatus.FAILED, details=details)
 
-    async def _store_look(self, sale: str, token: str) -> Look:
-        return await self._shop.sales.look(sale, tokens=[token])
+    async def _is_wanted(
+        self,
+        sale: str,
+        now_ms: int,
+        reservation: Reservation | None,
+        record: PaymentRecord | None,
+        payment: ProviderPayment,
+    ) -> bool:
+        """Whether a payment would become an order, were it taken now. confirm.lua decides; this only saves refunds."""
+        if reservation is None or record is None or record.money != Money(payment.amount, payment.currency):
+            return False
+        if reservation.state is State.EXPIRED:
+            state = (await self._shop.sales.look(sale)).sale
+            available = {item.sku: item.available for item in state.stock} if state is not None else {}
+            return all(available.get(sku, 0) >= units for sku, units in reservation.lines)
+        return reservation.state_at(now_ms) in {State.HELD, State.EXPIRED}
 
     async def _done(self, sale: str, job: Job) -> None:
         self._step("job.acknowledge")
@@ -355,34 +379,6 @@ def claim_of(provider: str, payment: ProviderPayment, entry_id: str = "") -> Cha
         raise HopelessJobError(f"no record can hold this charge: {error}") from error
     attempt = payment.attempt if 0 < payment.attempt < 256 else 0
     return ChargeClaim(token_of(payment.reservation), attempt, payment.method, money, reference, entry_id)
-
-
-def token_of(reservation: str) -> str:
-    """The token of a reservation id; of a text that is none, sixteen characters that stand for it."""
-    reservation_id = ids.parse_reservation_id(reservation)
-    if reservation_id is not None:
-        return reservation_id.token
-    return urlsafe_b64encode(blake2b(reservation.encode(), digest_size=12).digest()).decode()
-
-
-def sale_of(reservation: str) -> str:
-    """The sale of a reservation id, or the one that stands for all that nobody knows."""
-    reservation_id = ids.parse_reservation_id(reservation)
-    return reservation_id.sale if reservation_id is not None and reservation_id.shard == 0 else STRAY
-
-
-def _is_wanted(
-    look: Look, reservation: Reservation | None, record: PaymentRecord | None, payment: ProviderPayment
-) -> bool:
-    """Whether a payment would become an order, were it taken now. confirm.lua decides; this only saves refunds."""
-    if reservation is None or record is None or record.money != Money(payment.amount, payment.currency):
-        return False
-    state = reservation.state_at(look.now_ms)
-    if state is State.EXPIRED:
-        available = {item.sku: item.available for item in look.sale.stock} if look.sale else {}
-        swept = reservation.state is State.EXPIRED
-        return not swept or all(available.get(sku, 0) >= units for sku, units in reservation.lines)
-    return state is State.HELD
 
 
 def _passes(error: Exception) -> bool:

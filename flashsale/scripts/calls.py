@@ -28,6 +28,7 @@ NAMES: Final = (
     "restock",
     "set_state",
     "inspect",
+    "find",
     "pay",
     "attempt",
     "confirm",
@@ -109,6 +110,19 @@ class Look:
     """Of each token asked for."""
     ahead: tuple[int | None, ...] = ()
     """Of each token asked for: how many payments go to the provider before its own, None when it does not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What `find` returns: reservations asked for, their payments, and how many payments go before each."""
+
+    now_ms: int
+    version: int
+    """Of the sale's definition; 0 when there is no such sale."""
+    reservations: tuple[Reservation | None, ...]
+    payments: tuple[PaymentRecord | None, ...]
+    ahead: tuple[int | None, ...]
+    """None when it does not wait for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +238,21 @@ async def inspect(
             for token, record in zip(tokens, records, strict=True)
         ),
         ends_ms=tuple(int(end) if end else None for end in ends),
+        payments=tuple(payment.unpack_record(packed) if packed else None for packed in payments),
+        ahead=tuple(count if isinstance(count, int) else None for count in ahead),
+    )
+
+
+def found(tokens: Sequence[str], reply: Sequence[Any]) -> Glance:
+    """The reply of `find` to `[now_ms, *tokens]`."""
+    now, version, records, payments, ahead = reply
+    return Glance(
+        now_ms=now,
+        version=version,
+        reservations=tuple(
+            unpack_record(token, record) if record else None
+            for token, record in zip(tokens, records, strict=True)
+        ),
         payments=tuple(payment.unpack_record(packed) if packed else None for packed in payments),
         ahead=tuple(count if isinstance(count, int) else None for count in ahead),
     )

@@ -127,10 +127,14 @@ async def attempt(
     status: PaymentStatus,
     reference: str = "",
     details: dict[str, Any] | None = None,
+    entry_id: str = "",
     now_ms: int = 0,
 ) -> Attempted:
-    """Records where an attempt stands at the provider. An empty reference keeps the one there is."""
-    args = attempt_args(token, attempt, status, reference, details or {}, now_ms)
+    """Records where an attempt stands at the provider. An empty reference keeps the one there is.
+
+    The job of `entry_id` is acknowledged with it, unless there turns out to be something left to do (not DONE).
+    """
+    args = attempt_args(token, attempt, status, reference, details or {}, entry_id, now_ms)
     return attempted(token, await run(redis, "attempt", names.paid_book(), *args))
 
 
@@ -140,10 +144,11 @@ def attempt_args(
     status: PaymentStatus,
     reference: str,
     details: dict[str, Any],
+    entry_id: str = "",
     now_ms: int = 0,
 ) -> list[str | bytes | int]:
     """ARGV of `attempt`."""
-    return [now_ms, token, attempt, int(status), reference, pack_details(details)]
+    return [now_ms, token, attempt, int(status), reference, pack_details(details), GROUP, entry_id]
 
 
 def attempted(token: str, reply: Sequence[Any]) -> Attempted:

@@ -67,9 +67,13 @@ class PaymentStore:
         status: PaymentStatus,
         reference: str = "",
         details: dict[str, Any] | None = None,
+        entry_id: str = "",
     ) -> Attempted:
-        """Records where an attempt stands at the provider. An empty reference keeps the one there is."""
-        args = scripts.attempt_args(token, attempt, status, reference, details or {})
+        """Records where an attempt stands at the provider. An empty reference keeps the one there is.
+
+        The job of `entry_id` is acknowledged with it, unless there turns out to be something left to do (not DONE).
+        """
+        args = scripts.attempt_args(token, attempt, status, reference, details or {}, entry_id)
         reply = await self._lane.call(load("attempt"), SaleKeys.of(sale).paid_book(), args)
         return scripts.attempted(token, reply)
 

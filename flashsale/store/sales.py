@@ -12,7 +12,7 @@ from flashsale.model.outcomes import OpenSale, Restock, SetState
 from flashsale.model.sale import SaleDefinition
 from flashsale.scripts import calls
 from flashsale.scripts import reserve as reserving
-from flashsale.scripts.calls import Look, Resolved, Sweep
+from flashsale.scripts.calls import Glance, Look, Resolved, Sweep
 from flashsale.scripts.loader import load
 from flashsale.store.client import Store
 from flashsale.store.lane import Lane
@@ -36,6 +36,7 @@ class SaleStore:
         self._store = store
         self._timeout_s = timeout_s
         self._lanes: list[Lane] = []
+        self._reader = self.lane()
 
     async def open_sale(
         self, sale: str, definition: SaleDefinition, *, now_ms: int = 0
@@ -92,6 +93,11 @@ class SaleStore:
             return await calls.inspect(
                 redis, SaleKeys.of(sale), customers=customers, tokens=tokens, now_ms=now_ms
             )
+
+    async def find(self, sale: str, tokens: Sequence[str], *, now_ms: int = 0) -> Glance:
+        """Some reservations (1 to 1000) and their payments: cheaper than a look at the whole sale."""
+        reply = await self._reader.call(load("find"), SaleKeys.of(sale).paid_book(), [now_ms, *tokens])
+        return calls.found(tokens, reply)
 
     async def cancel(self, sale: str, token: str, *, reason: str, now_ms: int = 0) -> Resolved:
         """Ends a hold early."""
