@@ -15,7 +15,7 @@ from flashsale.engine.sales import SaleView
 from flashsale.model.instants import to_rfc3339
 from flashsale.model.jobs import DeadJob, JobKind
 from flashsale.model.ledger import MoneySums
-from flashsale.model.payment import PaymentRecord
+from flashsale.model.payment import PaymentRecord, PaymentStatus
 from flashsale.model.reservation import Reservation
 from flashsale.model.schedule import Schedule
 from flashsale.scripts.calls import Stock
@@ -42,8 +42,7 @@ def found(found: Found, rate: int) -> dict[str, Any]:
     """
     shown = reservation(found.offer, found.reservation, found.now_ms)
     if found.payment is not None:
-        wait_seconds = None if found.ahead is None else -(-found.ahead // rate) if rate else 0
-        shown["payment"] = payment(found.payment, wait_seconds)
+        shown["payment"] = payment(found.payment, found.ahead or 0, rate)
     return shown
 
 
@@ -72,9 +71,10 @@ def schedule(parts: Schedule) -> dict[str, Any]:
     return {"deposit": parts.deposit, "balance": parts.balance, "instalments": parts.instalments}
 
 
-def payment(record: PaymentRecord, wait_seconds: int | None) -> dict[str, Any]:
-    """A reservation's payment as its customer sees it."""
+def payment(record: PaymentRecord, ahead: int, rate: int) -> dict[str, Any]:
+    """A reservation's payment as its customer sees it; while it is queued, `ahead` others go to the provider before it."""
     provider, _, reference = record.reference.partition(":")
+    wait_seconds = -(-ahead // rate) if rate else 0
     return {
         "status": record.status.name.lower(),
         "method": record.method,
@@ -85,7 +85,7 @@ def payment(record: PaymentRecord, wait_seconds: int | None) -> dict[str, Any]:
         "reference": reference or None,
         "action": record.action,
         "error": record.error,
-        "wait_seconds": wait_seconds,
+        "wait_seconds": wait_seconds if record.status is PaymentStatus.QUEUED else None,
     }
 
 

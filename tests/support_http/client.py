@@ -185,6 +185,14 @@ class Shop:
     async def cancel(self, reservation: str, customer: str) -> Answer:
         return await self.ask("DELETE", f"/v1/reservations/{reservation}", bearer=token(customer))
 
+    async def pay(self, reservation: str, customer: str, method: str = "card") -> Answer:
+        path = f"/v1/reservations/{reservation}/payment"
+        return await self.ask("POST", path, bearer=token(customer), json={"method": method})
+
+    async def refund(self, reservation: str, *, restock: bool, bearer: str = ROOT_KEY) -> Answer:
+        path = f"/v1/reservations/{reservation}/refund"
+        return await self.ask("POST", path, bearer=bearer, json={"restock": restock, "reason": "a test"})
+
     async def mine(self, sale: str, customer: str) -> list[dict[str, Any]]:
         answer = await self.ask("GET", f"/v1/sales/{sale}/reservations/mine", bearer=token(customer))
         found: list[dict[str, Any]] = answer.must(200)["reservations"]
