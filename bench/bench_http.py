@@ -55,7 +55,7 @@ LANE = Contender(
 BATCHED = Contender("flashsale, natural batching")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -68,7 +68,7 @@ def _pin(process: psutil.Process, core: int) -> None:
         each.cpu_affinity([core if serves else 1 - core])
 
 
-def _wait(port: int) -> None:
+def wait_for(port: int) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with socket.socket() as attempt:
@@ -81,7 +81,7 @@ def _wait(port: int) -> None:
 @contextmanager
 def running(contender: Contender, valkey_url: str) -> Iterator[int]:
     """The contender on a port of its own, pinned."""
-    port = _free_port()
+    port = free_port()
     env = os.environ | {"FLASHSALE_ROOT_KEY": ROOT_KEY, "FLASHSALE_SHOPPER_SECRET": SECRET}
     env |= {"FLASHSALE_LOG_LEVEL": "warning", "FLASHSALE_REDIS_URL": valkey_url}
     env |= dict(contender.environment)
@@ -90,7 +90,7 @@ def running(contender: Contender, valkey_url: str) -> Iterator[int]:
         command = [sys.executable, str(HERE / "apps" / contender.app), str(port)]
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
     try:
-        _wait(port)
+        wait_for(port)
         time.sleep(0.5)
         _pin(psutil.Process(process.pid), 0)
         yield port

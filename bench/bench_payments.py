@@ -155,7 +155,7 @@ async def bench_drain(benchmark: BenchmarkFixture, redis: "Redis", valkey_url: s
         "FLASHSALE_LOG_LEVEL": "warning",
         "FLASHSALE_PAYMENT_PROVIDER": "none",
     }
-    worker = subprocess.Popen(
+    worker = subprocess.Popen(  # noqa: ASYNC220 - it outlives this line, and is only asked whether it runs
         ["taskset", "-c", "0", sys.executable, "-m", "flashsale", "work"], env=env, stdout=subprocess.DEVNULL
     )
     marks: list[tuple[float, int]] = []
