@@ -9,14 +9,28 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from flashsale.keys import PER_SALE, SaleKeys
+from flashsale.keys import GLOBAL, PACE, PER_SALE, SaleKeys
 from flashsale.model import outcomes
+from flashsale.model.jobs import Job
+from flashsale.model.payment import HEADER_BYTES as PAYMENT_BYTES
+from flashsale.model.payment import MONEY_BYTES, Fate, Money, PaymentStatus
 from flashsale.model.reservation import ENTRY_BYTES, HEADER_BYTES, State
-from flashsale.scripts import calls, loader
+from flashsale.scripts import calls, loader, payments
 from flashsale.scripts import reserve as reserving
+from flashsale.scripts.payments import ChargeClaim
 from tests.support.sales import SALE, claim, definition
 
 KEYS = SaleKeys.of(SALE)
+GROUPS = {"book": KEYS.book(), "paid_book": KEYS.paid_book(), "queue": KEYS.queue(), "pace": (PACE,)}
+"""Every script takes the keys of one of these groups, in this order."""
+GROUP_OF = {
+    **dict.fromkeys(("open_sale", "reserve", "extend", "expire", "restock", "set_state"), "book"),
+    **dict.fromkeys(
+        ("inspect", "find", "cancel", "pay", "attempt", "confirm", "refund", "settle"), "paid_book"
+    ),
+    **dict.fromkeys(("dispatch", "defer", "revive"), "queue"),
+    "pace": "pace",
+}
 ENUMS: dict[str, type[IntEnum]] = {
     "open_sale": outcomes.OpenSale,
     "reserve": outcomes.Reserve,
@@ -24,10 +38,25 @@ ENUMS: dict[str, type[IntEnum]] = {
     "cancel": outcomes.Resolve,
     "restock": outcomes.Restock,
     "set_state": outcomes.SetState,
+    "pay": outcomes.Pay,
+    "attempt": outcomes.Attempt,
+    "confirm": outcomes.Confirm,
+    "refund": outcomes.Refund,
+    "settle": outcomes.Settle,
 }
-FLAGS = {"inspect": "no-writes", "cancel": "allow-oom", "expire": "allow-oom", "set_state": "allow-oom"}
+CODE_NAMES = {"CONFIRMED": "CONFIRMED_IN_TIME", "CANCELLED": "IS_CANCELLED", "REFUNDED": "IS_REFUNDED"}
+"""What an outcome is called in the code where a state has its name."""
+FLAGS = {
+    "inspect": "no-writes",
+    "find": "no-writes",
+    "cancel": "allow-oom",
+    "expire": "allow-oom",
+    "set_state": "allow-oom",
+}
 """Scripts not named here have none: they write, and they refuse to when memory is full."""
-WRITES = re.compile(r"'(HSET|HDEL|HINCRBY|DEL|UNLINK|ZADD|ZREM|ZREMRANGEBY\w+|XADD|XTRIM|XDEL|SET|EXPIRE)'")
+WRITES = re.compile(
+    r"'(HSET|HDEL|HINCRBY|DEL|UNLINK|ZADD|ZREM|ZREMRANGEBY\w+|ZPOPMIN|XADD|XACK|XTRIM|XDEL|SET|EXPIRE)'"
+)
 
 
 def text(name: str) -> str:
@@ -82,8 +111,11 @@ def test_the_purpose_comes_first(name: str) -> None:
 
 @pytest.mark.parametrize("name", calls.NAMES)
 def test_the_keys_are_those_of_the_keyspace_table(name: str) -> None:
-    patterns = (key.replace(f"{{{SALE}.0}}", "{S}") for key in KEYS.all())
-    expected = list(zip(range(1, 7), patterns, PER_SALE.values(), strict=True))
+    types = dict(zip(KEYS.all(), PER_SALE.values(), strict=True)) | GLOBAL
+    expected = [
+        (number, key.replace(f"{{{SALE}.0}}", "{S}"), types[key])
+        for number, key in enumerate(GROUPS[GROUP_OF[name]], start=1)
+    ]
     assert header(name).keys == expected
 
 
@@ -96,11 +128,20 @@ def test_the_flags_are_the_least_that_will_do(name: str) -> None:
 
 @pytest.mark.parametrize("name", calls.NAMES)
 def test_no_key_is_built_inside(name: str) -> None:
-    code = "\n".join(line.split("--")[0] for line in loader.load(name).source.splitlines())
+    source = loader.load(name).source
+    code = "\n".join(line.split("--")[0] for line in source.splitlines())
     assert "fs:" not in code
-    named = {"SALE", "STOCK", "CUSTOMERS", "RESERVATIONS", "HOLDS", "JOURNAL", "key"}
-    for call, key in re.findall(r"redis\.call\(\s*([^,()]+?)\s*[,)]\s*([\w\[\]]*)", code):
-        assert call == "'TIME'" or key in named or re.fullmatch(r"KEYS\[[1-6]\]", key), f"{call} of {key}"
+    last = len(GROUPS[GROUP_OF[name]])
+    named = {"key"}  # of write(): it is handed one of those below
+    for names, values in re.findall(
+        r"^local ([A-Z_, ]+) = (KEYS\[\d\](?:, KEYS\[\d\])*)$", code, re.MULTILINE
+    ):
+        assert len(names.split(", ")) == len(values.split(", "))
+        assert all(0 < int(number) <= last for number in re.findall(r"\d", values))
+        named |= set(names.split(", "))
+    for call, key in re.findall(r"redis[._]call\(\s*([^,()]+?)\s*[,)]\s*([\w\[\]]*)", code):
+        known = key in named or re.fullmatch(rf"KEYS\[[1-{last}]\]", key)
+        assert call == "'TIME'" or known, f"{call} of {key}"
 
 
 @pytest.mark.parametrize("name", sorted(ENUMS))
@@ -115,15 +156,19 @@ def test_the_outcomes_are_numbered_as_in_the_enum(name: str) -> None:
     )  # HELD is a place instead
     assert said == {word: number for word, number in members.items() if word not in left_out}
     states = {state.name for state in State}
-    source = loader.load(name).source
-    in_code = {word: n for word, n in constants(source).items() if word in members and word not in states}
-    assert in_code == said
+    codes = constants(loader.load(name).source)
+    for word, number in said.items():
+        if word in CODE_NAMES or word not in states:
+            assert codes[CODE_NAMES[word] if word in CODE_NAMES else word] == number, word
 
 
 @pytest.mark.parametrize("name", sorted(ENUMS))
 def test_the_outcomes_are_listed_in_order_of_precedence(name: str) -> None:
     numbers = [abs(int(n)) for n, _ in re.findall(r"(-?\d+) ([A-Z][A-Z_]{3,})", header(name).returns)]
-    assert numbers == [*sorted(n for n in numbers if n > 1), *[n for n in numbers if n == 1]]
+    granted = (
+        2 if name == "confirm" else 1
+    )  # the outcomes up to this one are what remains when nothing refuses
+    assert numbers == sorted(numbers, key=lambda number: (number <= granted, number))
 
 
 def test_the_layout_of_records_is_the_same_on_both_sides() -> None:
@@ -131,6 +176,17 @@ def test_the_layout_of_records_is_the_same_on_both_sides() -> None:
     found = constants(book)
     assert {name: found[name] for name in State.__members__} == {state.name: state for state in State}
     assert (found["HEADER_BYTES"], found["ENTRY_BYTES"]) == (HEADER_BYTES, ENTRY_BYTES)
+
+
+def test_the_layout_of_payments_is_the_same_on_both_sides() -> None:
+    found = constants((loader.directory() / "includes" / "paying.lua").read_text(encoding="utf-8"))
+    codes = {"CANCELLED": "GIVEN_UP", "REFUNDED": "RETURNED"}  # where a state of a reservation has the name
+    for status in PaymentStatus:
+        assert found[codes.get(status.name, status.name)] == status
+    assert (found["ORDER"], found["GIVING_BACK"], found["GIVEN_BACK"]) == tuple(Fate)
+    assert (found["PAYMENT_BYTES"], found["CHARGE_BYTES"]) == (PAYMENT_BYTES, 1 + MONEY_BYTES + 1)
+    (queued,) = {constants(text("find"))["QUEUED"]}
+    assert queued == PaymentStatus.QUEUED
 
 
 class Recording(Redis):
@@ -164,6 +220,38 @@ CALLS: dict[str, tuple[Callable[[Redis], Awaitable[Any]], int]] = {
     "restock": (lambda r: calls.restock(r, KEYS, sku="a", units=1, reason="", now_ms=7), 0),
     "set_state": (lambda r: calls.set_state(r, KEYS, "pause", now_ms=7), 0),
     "inspect": (lambda r: calls.inspect(r, KEYS, customers=["c"], tokens=["t" * 16], now_ms=7), 2),
+    "pay": (
+        lambda r: payments.pay(
+            r,
+            KEYS,
+            "t" * 16,
+            method="card",
+            money=Money(1, "EUR"),
+            extension_ms=0,
+            rate=0,
+            queue_limit=1,
+            now_ms=7,
+        ),
+        0,
+    ),
+    "attempt": (
+        lambda r: payments.attempt(
+            r, KEYS, "t" * 16, attempt=1, status=PaymentStatus.FAILED, details={"error": "no"}, now_ms=7
+        ),
+        0,
+    ),
+    "refund": (lambda r: payments.refund(r, KEYS, "t" * 16, restock=True, reason="", now_ms=7), 0),
+    "settle": (
+        lambda r: payments.settle(r, KEYS, "t" * 16, reference="sim:1", refund_id="b", now_ms=7),
+        0,
+    ),
+    "dispatch": (lambda r: payments.dispatch(r, KEYS, starts=1, retries=1, now_ms=7), 0),
+    "defer": (
+        lambda r: payments.defer(r, KEYS, Job("0-1", "start", b""), delay_ms=1, error="", now_ms=7),
+        0,
+    ),
+    "revive": (lambda r: payments.revive(r, KEYS, ["0-1"], now_ms=7), 1),
+    "pace": (lambda r: payments.pace(r, "sim", rate=5, wanted=0, now_ms=7), 0),
 }
 
 
@@ -185,6 +273,23 @@ def test_reserve_sends_the_arguments_that_the_header_names() -> None:
     check_arguments("reserve", args, len(skus) + len(each[1].split(", ")) * len(claims))
 
 
+def test_confirm_sends_the_arguments_that_the_header_names() -> None:
+    money = Money(1, "EUR")
+    claims = [
+        ChargeClaim("t" * 16, 1, "card", money, "sim:1"),
+        ChargeClaim("u" * 16, 2, "x", money, "b", "0-1"),
+    ]
+    args = payments.confirm_args(claims, now_ms=7)
+    assert args[8:] == ["u" * 16, b"\2\0", money.pack(), "b", "0-1"]
+    check_arguments("confirm", args, constants(text("confirm"))["LINE"] * len(claims))
+
+
+async def test_find_sends_the_arguments_that_the_header_names(recording: Recording) -> None:
+    tokens = ["t" * 16, "u" * 16]
+    await calls.run(recording, "find", KEYS.paid_book(), 7, *tokens)
+    check_arguments("find", recording.script_args, len(tokens))
+
+
 def check_arguments(name: str, args: Any, repeated: int) -> None:
     said = header(name).argv
     fixed = [number for number in said if not number.endswith("..")]
@@ -195,4 +300,4 @@ def check_arguments(name: str, args: Any, repeated: int) -> None:
 
 
 def test_all_scripts_have_been_looked_at() -> None:
-    assert {*CALLS, "reserve"} == set(calls.NAMES)
+    assert {*CALLS, "reserve", "confirm", "find"} == set(calls.NAMES) == set(GROUP_OF)
