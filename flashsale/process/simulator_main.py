@@ -13,13 +13,12 @@ from collections.abc import Callable
 
 import structlog
 import uvloop
-from aiohttp import web
 
 from flashsale.logs import configure_logs
 from flashsale.process.child import ParentWatch, StopSignals, raise_file_limit
 from flashsale.process.listeners import BACKLOG, listening_url
 from flashsale.settings import Settings, load_settings
-from flashsale.simulator.server import build_app
+from flashsale.simulator.server import Simulator
 
 LEAVE_SECONDS = 1.0
 
@@ -51,15 +50,10 @@ async def _serve(
     if parent is not None:
         parent.on_death(signals.leave_soon, LEAVE_SECONDS + 1)
     url = listening_url(listener, settings.simulator_host)
-    runner = web.AppRunner(build_app(settings, url), access_log=None, shutdown_timeout=LEAVE_SECONDS)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+    async with Simulator(settings, listener, url, BACKLOG):
         logger.info("simulator.ready", url=url)
         on_ready(url)
         await signals.leave.wait()
-    finally:
-        await runner.cleanup()
     logger.info("simulator.ended")
 
 

@@ -3,26 +3,29 @@
 from typing import Final
 
 import msgspec
-from aiohttp import web
 
+from flashsale.simulator.http import Answer
 from flashsale.simulator.ledger import LedgerError
 
 STATUS_OF: Final = {"unknown_payment": 404, "unknown_refund": 404, "idempotency_mismatch": 422, "full": 503}
 """Statuses of what the ledger refuses; everything else is a 409."""
 
-encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 
 
-def answer(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def answer(body: object) -> Answer:
     """A JSON answer."""
-    return web.Response(
-        body=encode(body), status=status, headers={"Content-Type": "application/json", **(headers or {})}
-    )
+    return Answer(200, _encode(body))
 
 
-def refusal(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+def refusal(status: int, code: str, message: str) -> Answer:
     """A JSON answer that says no."""
-    return answer({"error": {"code": code, "message": message}}, status, headers)
+    return Answer(status, _encode({"error": {"code": code, "message": message}}))
+
+
+def refusal_of(error: LedgerError) -> Answer:
+    """The answer to what the ledger refuses."""
+    return refusal(status_of(error), error.code, error.message)
 
 
 def status_of(error: LedgerError) -> int:

@@ -1,6 +1,7 @@
 """What the simulator is sent: read and checked as a whole, or refused with the reason."""
 
 from typing import Annotated, Final, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Meta
@@ -8,12 +9,12 @@ from msgspec import Meta
 from flashsale.providers.protocol import Capture
 from flashsale.simulator.records import Order, Outcome
 
-MAX_BODY_BYTES: Final = 65_536
 MAX_KEY_CHARACTERS: Final = 255
+MAX_FIELDS: Final = 16
 
 Amount = Annotated[int, Meta(ge=1, lt=1 << 48)]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
-Key = Annotated[str, Meta(min_length=1, max_length=255)]
+Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Short = Annotated[str, Meta(max_length=500)]
 
 Body = TypeVar("Body")
@@ -41,8 +42,14 @@ class NewPayment(msgspec.Struct, frozen=True):
 class NewRefund(msgspec.Struct, frozen=True):
     """The body of POST /v1/refunds."""
 
-    payment: Key
+    payment: Name
     amount: Amount
+
+
+class Key(msgspec.Struct, frozen=True):
+    """The query of GET /pay/{id}: what only the payment's shopper knows."""
+
+    k: Annotated[str, Meta(max_length=255)] = ""
 
 
 class Try(msgspec.Struct, frozen=True):
@@ -78,9 +85,10 @@ def decode(raw: bytes, kind: type[Body]) -> Body:
         raise BodyError(str(error)) from error
 
 
-def convert(fields: dict[str, str], kind: type[Body]) -> Body:
-    """The fields of a form or a query as a struct of this kind. Raises `BodyError`."""
+def decode_fields(raw: str, kind: type[Body]) -> Body:
+    """A query, or a form, as a struct of this kind. Raises `BodyError`."""
     try:
+        fields = dict(parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS))
         return msgspec.convert(fields, kind, strict=False)
-    except msgspec.MsgspecError as error:
+    except (ValueError, msgspec.MsgspecError) as error:
         raise BodyError(str(error)) from error

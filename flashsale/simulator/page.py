@@ -24,20 +24,19 @@ button.pay { background: #0b6b3a; color: #fff; }
   button { background: #2a3542; } }
 """
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-HEADERS: Final = {
-    "Content-Security-Policy": "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src 'sha256-{_STYLE_HASH}'",
-            "form-action 'self'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-        )
-    ),
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_POLICY: Final = (
+    "default-src 'none'",
+    f"style-src 'sha256-{_STYLE_HASH}'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+)
+HEADERS: Final = (
+    ("Content-Security-Policy", "; ".join(_POLICY)),
+    ("Cache-Control", "no-store"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)
 """What to serve the page with. Its address holds the shopper's key, so it is named to nobody."""
 
 _SAID: Final = {
