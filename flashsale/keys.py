@@ -5,6 +5,7 @@ touch them. Sale ids match `[a-z0-9][a-z0-9-]{0,62}`, so no id can break out of 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 SALES: Final = "fs:sales"
@@ -54,8 +55,9 @@ class SaleKeys:
     dead: str
 
     @classmethod
+    @lru_cache(maxsize=10_000)
     def of(cls, sale: str, shard: int = 0) -> "SaleKeys":
-        """The keys of a sale."""
+        """The keys of a sale. Remembered: every request names them."""
         return cls(*(f"fs:{{{sale}.{shard}}}:{part}" for part in PER_SALE))
 
     def all(self) -> tuple[str, ...]:

@@ -282,21 +282,34 @@ class Settlement:
 
     async def _call(self, provider: Provider, call: Callable[[], Awaitable[T]], *, paced: bool = True) -> T:
         """One call to a provider, in its turn, and again at once when it fails for a moment."""
-        self._breaker.check(provider)
+        try:
+            return await self._call_once(provider, call, paced=paced)
+        except ProviderError as error:
+            if not error.retry:
+                raise
         async for attempt in stamina.retry_context(
-            on=_passes, attempts=QUICK_TRIES, timeout=None, wait_initial=0.05, wait_jitter=0.1, wait_max=1.0
+            on=_passes,
+            attempts=QUICK_TRIES - 1,
+            timeout=None,
+            wait_initial=0.05,
+            wait_jitter=0.1,
+            wait_max=1.0,
         ):
             with attempt:
-                if paced or attempt.num > 1:
-                    await self._shop.pacers.turn(provider)
-                try:
-                    answer = await call()
-                except ProviderError as error:
-                    (self._breaker.failed if error.retry else self._breaker.heard)(provider)
-                    raise
-                self._breaker.heard(provider)
-                return answer
+                return await self._call_once(provider, call, paced=True)
         raise AssertionError("the last try returns or raises")
+
+    async def _call_once(self, provider: Provider, call: Callable[[], Awaitable[T]], *, paced: bool) -> T:
+        self._breaker.check(provider)
+        if paced:
+            await self._shop.pacers.turn(provider)
+        try:
+            answer = await call()
+        except ProviderError as error:
+            (self._breaker.failed if error.retry else self._breaker.heard)(provider)
+            raise
+        self._breaker.heard(provider)
+        return answer
 
     async def _attempt(
         self,
