@@ -27,7 +27,7 @@ PER_SALE: Final = {
     "retries": "zset",  # job by the instant it is tried again, in ms
     "dead": "hash",  # entry id -> job that was given up
 }
-"""Last part of the key -> type. All are written by the scripts in lua/, and webhooks are added to `payments` as they come."""
+"""Last part of the key -> type. The scripts in lua/ write them all; webhooks are added to `payments` as they come."""
 
 PACE: Final = "fs:pace"
 """hash: payment provider -> the instant at which it may be called next, in ms."""

@@ -39,6 +39,7 @@
 local CONFIRMED_IN_TIME, CONFIRMED_LATE, REPLAYED, UNKNOWN_RESERVATION, NOT_REQUESTED, WRONG_AMOUNT = 1, 2, 3, 4, 5, 6
 local PAID_TWICE, IS_CANCELLED, IS_REFUNDED, LIMIT_REACHED, SOLD_OUT, RECLAIMING = 7, 8, 9, 10, 11, 12
 local LINE = 5
+local LATE = 2 -- bit of the flags byte
 
 local first_arg = 4
 local total = (#ARGV - first_arg + 1) / LINE
@@ -117,6 +118,9 @@ local function examining()
     end
     for i = 2, #lines, 2 do
       sold[lines[i]] = (sold[lines[i]] or 0) + lines[i + 1]
+    end
+    if late then
+      record = sub(record, 1, 1) .. char(byte(record, 2) % LATE + LATE) .. sub(record, 3)
     end
     rewrite(id, record, CONFIRMED)
     return nil, late

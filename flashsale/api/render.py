@@ -61,6 +61,7 @@ def reservation(offer: Offer, found: Reservation, now_ms: int) -> dict[str, Any]
         "amount_due": parts.deposit,
         "currency": offer.definition.currency,
         "held_until": to_rfc3339(found.held_until_ms),
+        "late": found.late,
         "payment_schedule": schedule(parts),
         "payment": None,
     }

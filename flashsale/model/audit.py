@@ -52,6 +52,7 @@ class Claimed:
     held_until_ms: int
     state: State = State.HELD
     extended: bool = False
+    late: bool = False
 
 
 @dataclass(slots=True)
@@ -221,7 +222,7 @@ class Replay:
                 self.items[sku].held -= units
         for sku, units in claimed.lines:
             self.items[sku].sold += units
-        claimed.state = State.CONFIRMED
+        claimed.state, claimed.late = State.CONFIRMED, paid.late
         self.ledger.book(fact.token, paid.reference, paid.money, Fate.ORDER)
 
     def _check_due(self, fact: Fact, claimed: Claimed, money: Money) -> None:
@@ -316,6 +317,7 @@ class Replay:
             claimed.place,
             claimed.customer,
             claimed.lines,
+            claimed.late,
         )
         if stored != expected:
             yield f"reservation {token} is stored as {stored}, the facts say {expected}"

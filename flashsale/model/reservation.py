@@ -4,6 +4,8 @@ Record: a header of 20 bytes, big-endian, which the scripts read and write, then
 
     state 1 | flags 1 | held_ms 6 | held_until_ms 6 | place 6 | [customer, sku, units, sku, units, ...]
 
+    flags: 1 its hold was extended, 2 it was paid late
+
 MessagePack gives every text its length, so no customer id, sku or Unicode text can be mistaken for structure. Amounts are
 not stored: they follow from the sale's definition, which cannot change once it has opened.
 """
@@ -17,6 +19,7 @@ HEADER_BYTES = 20
 ENTRY_BYTES = 20
 _ID_BYTES = 16
 _EXTENDED = 1
+_LATE = 2
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[str | int]).decode
@@ -51,6 +54,8 @@ class Reservation:
     place: int
     customer: str
     lines: tuple[Line, ...]
+    late: bool = False
+    """It was paid after its hold had ended, and its units could be taken again."""
 
     @property
     def units(self) -> int:
@@ -99,7 +104,7 @@ def unpack_body(body: bytes) -> tuple[str, tuple[Line, ...]]:
 def pack_record(reservation: Reservation) -> bytes:
     """What the scripts write for this reservation: the oracle of their records in tests and audits."""
     return (
-        bytes((reservation.state, _EXTENDED if reservation.extended else 0))
+        bytes((reservation.state, _EXTENDED * reservation.extended + _LATE * reservation.late))
         + reservation.held_ms.to_bytes(6, "big")
         + reservation.held_until_ms.to_bytes(6, "big")
         + reservation.place.to_bytes(6, "big")
@@ -119,12 +124,13 @@ def unpack_record(token: str, record: bytes) -> Reservation:
     return Reservation(
         token=token,
         state=State(record[0]),
-        extended=record[1] == _EXTENDED,
+        extended=bool(record[1] & _EXTENDED),
         held_ms=int.from_bytes(record[2:8], "big"),
         held_until_ms=int.from_bytes(record[8:14], "big"),
         place=int.from_bytes(record[14:20], "big"),
         customer=customer,
         lines=lines,
+        late=bool(record[1] & _LATE),
     )
 
 

@@ -283,6 +283,7 @@ def stored(replay: Replay, token: str) -> Reservation:
         claimed.place,
         claimed.customer,
         claimed.lines,
+        claimed.late,
     )
 
 

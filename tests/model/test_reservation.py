@@ -34,6 +34,7 @@ def reservations(draw: st.DrawFn) -> Reservation:
         place=draw(six_bytes),
         customer=draw(texts),
         lines=draw(all_lines),
+        late=draw(st.booleans()),
     )
 
 

@@ -161,6 +161,7 @@ class MoneyOracle(Oracle):
             return reason, Fate.REFUNDING
         assert before is not None  # or it would have been refused
         self._end(taken.token, State.CONFIRMED)
+        self.reservations[taken.token] = replace(self.reservations[taken.token], late=late)
         about = (taken.token, late, taken.method, taken.money, taken.reference)
         self._fact(now, "reservation.confirmed", about)
         if before.reference != taken.reference:

@@ -53,6 +53,7 @@ RESERVATION: Final[Json] = {
     "amount_due": 3300000,
     "currency": "CNY",
     "held_until": "2026-12-01T10:05:00.123Z",
+    "late": False,
     "payment_schedule": {"deposit": 3300000, "balance": 0, "instalments": [825000] * 36},
     "payment": None,
 }

@@ -274,6 +274,10 @@ def _reservations() -> dict[str, Schema]:
                 "amount_due": described(money, "What is due at once, in minor units of the currency."),
                 "currency": described(TEXT, "Code of ISO 4217."),
                 "held_until": described(reference("Instant"), "The instant at which the hold ends."),
+                "late": described(
+                    {"type": "boolean"},
+                    "It was paid after its hold had ended, and its units were still there.",
+                ),
                 "payment_schedule": reference("PaymentSchedule"),
                 "payment": optional(reference("ReservationPayment"), "Null until a payment was started."),
             },
