@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
 
-import aiohttp
 import msgspec
 
 from flashsale.model.payment import PaymentStatus
@@ -20,6 +19,7 @@ from flashsale.providers.protocol import (
     Started,
 )
 from flashsale.providers.signature import HEADER, verify
+from flashsale.providers.wire import Pool, WireError
 from flashsale.settings import Settings
 
 TIMEOUT_SECONDS: Final = 10.0
@@ -93,8 +93,8 @@ class Simulator:
         self._url = url
         self._secret = secret.encode()
         self._tolerance_s = tolerance_s
-        self._headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
-        self._session: aiohttp.ClientSession | None = None
+        self._headers = f"Authorization: Bearer {secret}\r\nContent-Type: application/json\r\n"
+        self._pool: Pool | None = None
 
     def capture_of(self, method: str) -> Capture:
         """Both ways occur, as both do at real providers."""
@@ -181,9 +181,9 @@ class Simulator:
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
     async def _change(self, payment_id: str, verb: str) -> ProviderPayment:
         path = f"/v1/payments/{quote(payment_id, safe='')}/{verb}"
@@ -197,32 +197,20 @@ class Simulator:
 
     async def _call(self, method: str, path: str, body: object = None, key: str | None = None) -> bytes:
         """The body of a good answer. Raises `ProviderError`."""
-        headers = self._headers if key is None else {**self._headers, "Idempotency-Key": key}
-        data = None if body is None else _encode(body)
+        if self._pool is None:
+            self._pool = Pool(self._url, CONNECTIONS, TIMEOUT_SECONDS)
+        headers = self._headers if key is None else f"{self._headers}Idempotency-Key: {key}\r\n"
+        data = b"" if body is None else _encode(body)
         try:
-            async with self._opened().request(
-                method, f"{self._url}{path}", data=data, headers=headers, allow_redirects=False
-            ) as response:
-                status, raw = response.status, await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ProviderError(
-                f"The simulator does not answer ({type(error).__name__}).", retry=True
-            ) from error
-        if status == 200:
-            return raw
-        trouble = _trouble(raw)
+            reply = await self._pool.ask(method, path, headers, data)
+        except WireError as error:
+            raise ProviderError(f"The simulator does not answer ({error}).", retry=True) from error
+        if reply.status == 200:
+            return reply.body
+        trouble = _trouble(reply.body)
         if trouble.code == "unknown_payment":
             raise _UnknownError(trouble.message, retry=False)
-        raise ProviderError(trouble.message, retry=status not in _REFUSALS)
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS),
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
+        raise ProviderError(trouble.message, retry=reply.status not in _REFUSALS)
 
 
 class _UnknownError(ProviderError):

@@ -3,10 +3,13 @@
 It is a program apart: it knows nothing of sales, and the shop talks to it as to any other provider, through
 `flashsale/providers/simulator.py`. docs/payments.md says what it can be told to do wrong.
 
-ledger    payments and refunds, and what may be done with them; pure
+ledger    payments and refunds, and what may be done with them; pure, as are its `records`
 faults    what goes wrong, drawn from a seed
-webhooks  events, their signatures and their delivery
 books     the file in which the ledger outlives the process
-server    the HTTP interface; `bodies` reads what it is sent
-page      the page on which a shopper pays
+desk      carries out what is asked: written down, done, told
+webhooks  the delivery of events
+http      a small server; `bodies` reads what it is sent, `answers` are what it says
+shop      the calls of a shop
+shopper   the `page` on which a shopper pays, and the click on it
+server    all of it together
 """

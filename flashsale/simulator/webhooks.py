@@ -17,11 +17,12 @@ from typing import Final
 import structlog
 
 from flashsale.providers.signature import HEADER, signature
+from flashsale.providers.wire import Link, Target, WireError
 from flashsale.simulator.faults import Faults
-from flashsale.simulator.post import Poster, PostError, Target
 from flashsale.simulator.records import Happening
 
 LANES: Final = 32
+HEADERS: Final = "Content-Type: application/json\r\n"
 MAX_WAITING: Final = 200_000
 TIMEOUT_SECONDS: Final = 10.0
 MAX_TRIES: Final = 240
@@ -46,7 +47,7 @@ class _Lane:
 
     queue: deque[_Delivery] = field(default_factory=deque)
     task: asyncio.Task[None] | None = None
-    poster: Poster | None = None
+    link: Link | None = None
 
 
 class Webhooks:
@@ -80,8 +81,8 @@ class Webhooks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for lane in self._lanes:
-            if lane.poster is not None:
-                lane.poster.close()
+            if lane.link is not None:
+                lane.link.close()
 
     def add(self, event: Happening) -> None:
         """Sends an event, now or later or never, as the faults have it."""
@@ -128,15 +129,15 @@ class Webhooks:
         """Delivers what a lane has, one after the other."""
         if self._target is None:
             return
-        if lane.poster is None:
-            lane.poster = Poster(self._target, TIMEOUT_SECONDS)
+        if lane.link is None:
+            lane.link = Link(self._target, TIMEOUT_SECONDS)
         while lane.queue:
-            await self._deliver(lane.queue.popleft(), lane.poster)
+            await self._deliver(lane.queue.popleft(), lane.link)
         lane.task = None
 
-    async def _deliver(self, delivery: _Delivery, poster: Poster) -> None:
+    async def _deliver(self, delivery: _Delivery, link: Link) -> None:
         while delivery.copies:
-            reason = await self._send(delivery.event, poster)
+            reason = await self._send(delivery.event, link)
             if reason:
                 self._try_again(delivery, reason)
                 return
@@ -144,14 +145,14 @@ class Webhooks:
         self._waiting -= 1
         self._on_done(delivery.event.id)
 
-    async def _send(self, event: Happening, poster: Poster) -> str:
+    async def _send(self, event: Happening, link: Link) -> str:
         """Empty when the receiver took it, otherwise why not."""
         signed = signature(self._secret, int(time.time()), event.body)
         try:
-            status = await poster.post(f"{HEADER}: {signed}\r\n", event.body)
-        except PostError as error:
+            reply = await link.ask("POST", "", f"{HEADERS}{HEADER}: {signed}\r\n", event.body)
+        except WireError as error:
             return str(error)
-        return "" if 200 <= status < 300 else f"status {status}"
+        return "" if 200 <= reply.status < 300 else f"status {reply.status}"
 
     def _try_again(self, delivery: _Delivery, reason: str) -> None:
         delivery.tries += 1

@@ -1,4 +1,4 @@
-"""The connection that carries webhooks, against receivers of every kind."""
+"""The small HTTP client, against servers of every kind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from flashsale.simulator.post import Poster, PostError, Target
+from flashsale.providers.wire import Link, Pool, Target, WireError
 
 
 class Talker:
@@ -37,14 +37,14 @@ class Talker:
 
 
 @asynccontextmanager
-async def talking(talker: Talker, path: str = "/hook?x=1") -> AsyncIterator[Poster]:
+async def talking(talker: Talker, path: str = "/hook?x=1") -> AsyncIterator[Link]:
     server = await asyncio.start_server(talker.talk, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    poster = Poster(Target(f"http://127.0.0.1:{port}{path}"), 60)
+    link = Link(Target(f"http://127.0.0.1:{port}{path}"), 60)
     try:
-        yield poster
+        yield link
     finally:
-        poster.close()
+        link.close()
         server.close()
 
 
@@ -53,8 +53,12 @@ GOOD = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
 
 async def test_requests_follow_each_other_on_one_connection() -> None:
     talker = Talker(GOOD, b"HTTP/1.1 204 No Content\r\n\r\n", GOOD)
-    async with talking(talker) as poster:
-        assert [await poster.post("X: y\r\n", b"{}") for _ in range(3)] == [202, 204, 202]
+    async with talking(talker) as link:
+        assert [await link.ask("POST", "", "X: y\r\n", b"{}") for _ in range(3)] == [
+            (202, b"ok"),
+            (204, b""),
+            (202, b"ok"),
+        ]
     assert talker.connections == 1
     assert talker.requests[0].startswith(b"POST /hook?x=1 HTTP/1.1\r\nHost: 127.0.0.1:")
     assert talker.requests[0].endswith(b"\r\nX: y\r\nContent-Length: 2\r\n\r\n{}")
@@ -73,9 +77,9 @@ async def test_requests_follow_each_other_on_one_connection() -> None:
 )
 async def test_after_an_answer_whose_end_is_unknown_a_new_connection_is_made(answer: bytes) -> None:
     talker = Talker(answer, GOOD)
-    async with talking(talker) as poster:
-        assert await poster.post("", b"{}") == 500
-        assert await poster.post("", b"{}") == 202
+    async with talking(talker) as link:
+        assert (await link.ask("POST", "", "", b"{}")).status == 500
+        assert (await link.ask("GET", "", "", b"")).body == b"ok"
     assert talker.connections == 2
 
 
@@ -86,27 +90,55 @@ async def test_after_an_answer_whose_end_is_unknown_a_new_connection_is_made(ans
 )
 async def test_without_an_answer_it_says_so_and_goes_on(answer: bytes | None) -> None:
     talker = Talker(answer, GOOD)
-    async with talking(talker) as poster:
-        with pytest.raises(PostError):
-            await poster.post("", b"{}")
-        assert await poster.post("", b"{}") == 202
+    async with talking(talker) as link:
+        with pytest.raises(WireError):
+            await link.ask("POST", "", "", b"{}")
+        assert (await link.ask("GET", "", "", b"")).body == b"ok"
 
 
 async def test_nobody_is_waited_for_forever() -> None:
     silent: Callable[..., asyncio.Protocol] = asyncio.Protocol
     server = await asyncio.get_running_loop().create_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    poster = Poster(Target(f"http://127.0.0.1:{port}"), 0.05)
-    with pytest.raises(PostError):
-        await poster.post("", b"{}")
+    link = Link(Target(f"http://127.0.0.1:{port}"), 0.05)
+    with pytest.raises(WireError):
+        await link.ask("POST", "", "", b"{}")
     server.close()
-    with pytest.raises(PostError):
-        await poster.post("", b"{}")
-    poster.close()
+    with pytest.raises(WireError):
+        await link.ask("POST", "", "", b"{}")
+    link.close()
 
 
 def test_a_target_knows_its_port_and_never_shows_a_password() -> None:
     target = Target("https://user:secret@shop.example/hook")
     assert (target.host, target.port) == ("shop.example", 443)
     assert target.tls is not None
-    assert b"secret" not in target.request("", b"")
+    assert b"secret" not in target.request("GET", "", "", b"")
+
+
+async def test_a_pool_asks_no_more_at_once_than_it_has_connections() -> None:
+    talker = Talker(*[GOOD] * 20)
+    server = await asyncio.start_server(talker.talk, "127.0.0.1", 0)
+    pool = Pool(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/base", 3, 60)
+    replies = await asyncio.gather(*(pool.ask("GET", f"/{number}", "", b"") for number in range(20)))
+    assert {reply.body for reply in replies} == {b"ok"}
+    assert talker.connections == 3
+    assert {request.split(b" ")[1] for request in talker.requests} == {
+        f"/base/{number}".encode() for number in range(20)
+    }
+    pool.close()
+    server.close()
+
+
+async def test_a_request_that_is_given_up_does_not_leave_its_answer_to_the_next() -> None:
+    talker = Talker(b"", GOOD)
+    async with talking(talker) as link:
+        first = asyncio.create_task(link.ask("GET", "", "", b""))
+        async with asyncio.timeout(60):
+            while not talker.requests:  # noqa: ASYNC110 - the talker has no event to wait for
+                await asyncio.sleep(0.01)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert (await link.ask("GET", "", "", b"")).body == b"ok"
+    assert talker.connections == 2
