@@ -235,6 +235,14 @@ class Shop:
         entries: Any = await self.store.redis.xrange(self.keys.payments)
         return [job_of(entry_id, fields) for entry_id, fields in entries]
 
+    async def job_kinds(self) -> list[str]:
+        return [job.kind for job in await self.jobs()]
+
+    async def waiting(self) -> list[str]:
+        """Tokens of the payments that wait for their turn, the next one first."""
+        redis: Any = self.store.redis
+        return [token.decode() for token in await redis.zrange(self.keys.turns, 0, -1)]
+
     async def take_jobs(self, consumer: str = "worker") -> list[Job]:
         """What a worker of the group is given: all jobs that nobody has taken yet."""
         queue = PaymentStore(self.store)
@@ -242,6 +250,11 @@ class Shop:
         found = await queue.read([self.sale], consumer, count=10_000, block_ms=1)
         await queue.close()
         return [job for _, jobs in found or () for job in jobs]
+
+    async def done(self, *jobs: Job) -> None:
+        queue = PaymentStore(self.store)
+        await queue.done(self.sale, [job.entry_id for job in jobs])
+        await queue.close()
 
     async def look(self, **wanted: Any) -> Look:
         return await self.sale_store.look(self.sale, now_ms=self.now_ms, **wanted)
