@@ -14,13 +14,12 @@ from flashsale.api.middleware import answer
 from flashsale.api.state import DRAIN, SHOP, Drain, Shop
 from flashsale.engine.batcher import Queue
 from flashsale.engine.catalog import Catalog
-from flashsale.engine.pacing import Pacers
 from flashsale.engine.payments import Payments
 from flashsale.engine.reconcile import Reconciler
 from flashsale.engine.reservations import Reservations
 from flashsale.engine.sales import Sales
 from flashsale.engine.settlement import Settlement
-from flashsale.engine.settlement import Shop as Till
+from flashsale.engine.till import Till
 from flashsale.identity.api_keys import ApiKeys
 from flashsale.identity.tokens import ShopperTokens
 from flashsale.providers import configured
@@ -145,16 +144,8 @@ def _payments(
     catalog: Catalog,
     providers: Mapping[str, Provider],
 ) -> Payments:
-    till = Till(
-        name=settings.shop,
-        payments=store,
-        sales=sales,
-        catalog=catalog,
-        providers=providers,
-        pacers=Pacers(store),
-        provider=settings.provider,
-    )
-    reconciler = Reconciler(store, sales, catalog, providers, Settlement(till), shop=settings.shop)
+    till = Till.of(settings, store, sales, catalog, providers)
+    reconciler = Reconciler(till, Settlement(till))
     return Payments(
         store,
         catalog,

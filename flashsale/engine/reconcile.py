@@ -14,16 +14,14 @@ import structlog
 
 from flashsale import metrics
 from flashsale.engine import events
-from flashsale.engine.catalog import Catalog
 from flashsale.engine.events import sale_of, token_of
 from flashsale.engine.settlement import HopelessJobError, Settlement, claim_of
+from flashsale.engine.till import Till
 from flashsale.keys import STRAY
 from flashsale.model.jobs import JobKind
 from flashsale.model.outcomes import Settle
 from flashsale.model.payment import Charge, Fate
 from flashsale.providers.protocol import PaymentState, Provider, ProviderError, ProviderPayment
-from flashsale.store.payments import PaymentStore
-from flashsale.store.sales import SaleStore
 
 AT_ONCE: Final = 200
 MOST_OPEN: Final = 1000
@@ -82,7 +80,7 @@ class ReconcileReport:
         return self.open_count == 0
 
     def count(self, charge: Charge) -> None:
-        """Counts a charge under its fate."""
+        """Counts a charge that is not open under its fate."""
         fates = self.fates.setdefault(charge.money.currency, {fate: Sum() for fate in Fate})
         fates[charge.fate].add(charge.money.amount)
 
@@ -96,22 +94,13 @@ class ReconcileReport:
 class Reconciler:
     """Compares, and acts. May run beside workers, and beside itself."""
 
-    def __init__(
-        self,
-        store: PaymentStore,
-        sales: SaleStore,
-        catalog: Catalog,
-        providers: Mapping[str, Provider],
-        settlement: Settlement,
-        *,
-        shop: str,
-    ) -> None:
-        self._store = store
-        self._sales = sales
-        self._catalog = catalog
-        self._providers = providers
+    def __init__(self, till: Till, settlement: Settlement) -> None:
+        self._store = till.payments
+        self._sales = till.sales
+        self._catalog = till.catalog
+        self._providers = till.providers
         self._settlement = settlement
-        self._shop = shop
+        self._shop = till.name
 
     async def run(self, sale: str | None = None, *, since_ms: int = 0) -> ReconcileReport:
         """Compares the books of one sale, or of all; of payments made since an instant, or of all.
@@ -216,11 +205,12 @@ class Reconciler:
             # The list was read a while before our records were: only what is so at one time counts.
             payment = await provider.find(payment.id) or payment
             charge = (await self._charges(sale, provider, [payment]))[0] or charge
-        report.count(charge)
         found = _contradiction(payment, charge)
         if found is None and charge.fate is Fate.REFUNDING and await self._is_dead(sale, charge.reference):
             found = ("giving it back was tried too often", f"flashsale payments dead retry {sale} --all")
-        if found is not None:
+        if found is None:
+            report.count(charge)
+        else:
             report.find(_open(provider, payment, *found))
 
     async def _is_dead(self, sale: str, reference: str) -> bool:

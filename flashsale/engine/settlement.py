@@ -5,8 +5,8 @@ provider under a key that makes a repetition harmless, records what came of it i
 `step` is called between every two effects; tests end the process there.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import stamina
@@ -14,9 +14,9 @@ import structlog
 
 from flashsale import metrics
 from flashsale.engine import events
-from flashsale.engine.catalog import Catalog
 from flashsale.engine.events import Received, token_of
-from flashsale.engine.pacing import Breaker, Pacers
+from flashsale.engine.pacing import Breaker
+from flashsale.engine.till import Till
 from flashsale.model.jobs import Job, JobKind
 from flashsale.model.outcomes import Attempt, Confirm, Settle
 from flashsale.model.payment import Fate, Money, PaymentRecord, PaymentStatus
@@ -29,8 +29,6 @@ from flashsale.providers.protocol import (
     ProviderPayment,
 )
 from flashsale.scripts.payments import ChargeClaim, ChargeDecision
-from flashsale.store.payments import PaymentStore
-from flashsale.store.sales import SaleStore
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -48,26 +46,12 @@ class HopelessJobError(Exception):
     """Trying this job again is of no use; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """What settlements work with."""
-
-    name: str
-    payments: PaymentStore
-    sales: SaleStore
-    catalog: Catalog
-    providers: Mapping[str, Provider]
-    pacers: Pacers
-    provider: str
-    """Name of the provider that takes new payments."""
-
-
 class Settlement:
     """The work on jobs. Methods raise `ProviderError`, `StoreUnavailableError` and `HopelessJobError`."""
 
-    def __init__(self, shop: Shop, *, step: Step = lambda _name: None) -> None:
-        self._shop = shop
-        self._store = shop.payments
+    def __init__(self, till: Till, *, step: Step = lambda _name: None) -> None:
+        self._till = till
+        self._store = till.payments
         self._step = step
         self._breaker = Breaker()
 
@@ -111,7 +95,7 @@ class Settlement:
     # --- start ---
 
     async def _start(self, sale: str, job: Job) -> None:
-        glance = await self._shop.sales.find(sale, [job.token])
+        glance = await self._till.sales.find(sale, [job.token])
         (reservation,), (record,) = glance.reservations, glance.payments
         if reservation is None or record is None or record.status is not PaymentStatus.QUEUED:
             await self._done(sale, job)
@@ -120,7 +104,7 @@ class Settlement:
             await self._attempt(sale, job.token, record.attempt, PaymentStatus.CANCELLED)
             await self._done(sale, job)
             return
-        provider = self._provider_named(self._shop.provider)
+        provider = self._provider_named(self._till.provider)
         order = await self._order(sale, reservation, record)
         self._step("start.ask")
         try:
@@ -151,11 +135,11 @@ class Settlement:
         await self._done(sale, job)
 
     async def _order(self, sale: str, reservation: Reservation, record: PaymentRecord) -> PaymentOrder:
-        offer = await self._shop.catalog.get(sale)
+        offer = await self._till.catalog.get(sale)
         if offer is None or record.method is None:
             raise HopelessJobError("the sale or the method of this payment is not known")
         return PaymentOrder(
-            shop=self._shop.name,
+            shop=self._till.name,
             reservation=f"{sale}.0.{reservation.token}",
             attempt=record.attempt,
             customer=reservation.customer,
@@ -231,7 +215,7 @@ class Settlement:
                 outcome = await self._failed(sale, token, payment.attempt, payment.error)
                 self._step("failed.recorded")
                 if payment.final and outcome is Attempt.DONE:
-                    await self._shop.sales.cancel(sale, token, reason=FINAL_REASON)
+                    await self._till.sales.cancel(sale, token, reason=FINAL_REASON)
             case PaymentState.CANCELLED:
                 await self._attempt(sale, token, payment.attempt, PaymentStatus.CANCELLED)
             case PaymentState.OPEN:
@@ -243,7 +227,7 @@ class Settlement:
         provider = self._provider_named(provider_name)
         reference = events.reference(provider_name, payment.id)
         token = token_of(payment.reservation)
-        glance = await self._shop.sales.find(sale, [token])
+        glance = await self._till.sales.find(sale, [token])
         (reservation,), (record,) = glance.reservations, glance.payments
         if record is not None and record.charge(reference) is not None:
             return
@@ -302,7 +286,7 @@ class Settlement:
     async def _call_once(self, provider: Provider, call: Callable[[], Awaitable[T]], *, paced: bool) -> T:
         self._breaker.check(provider)
         if paced:
-            await self._shop.pacers.turn(provider)
+            await self._till.pacers.turn(provider)
         try:
             answer = await call()
         except ProviderError as error:
@@ -349,7 +333,7 @@ class Settlement:
         if reservation is None or record is None or record.money != Money(payment.amount, payment.currency):
             return False
         if reservation.state is State.EXPIRED:
-            state = (await self._shop.sales.look(sale)).sale
+            state = (await self._till.sales.look(sale)).sale
             available = {item.sku: item.available for item in state.stock} if state is not None else {}
             return all(available.get(sku, 0) >= units for sku, units in reservation.lines)
         return reservation.state_at(now_ms) in {State.HELD, State.EXPIRED}
@@ -359,7 +343,7 @@ class Settlement:
         await self._store.done(sale, [job.entry_id])
 
     def _provider_named(self, name: str) -> Provider:
-        provider = self._shop.providers.get(name)
+        provider = self._till.providers.get(name)
         if provider is None:
             raise HopelessJobError(f"the payment provider {name!r} is not set up")
         return provider

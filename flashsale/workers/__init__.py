@@ -9,9 +9,9 @@ import structlog
 
 from flashsale import providers
 from flashsale.engine.catalog import Catalog
-from flashsale.engine.pacing import Pacers
 from flashsale.engine.reconcile import Reconciler
-from flashsale.engine.settlement import Settlement, Shop
+from flashsale.engine.settlement import Settlement
+from flashsale.engine.till import Till
 from flashsale.providers.protocol import ProviderError
 from flashsale.settings import Settings
 from flashsale.store.client import Store, StoreUnavailableError
@@ -39,18 +39,10 @@ async def run_workers(
     timeout_s = settings.redis_timeout_ms / 1000
     sales, payments = SaleStore(store, timeout_s=timeout_s), PaymentStore(store, timeout_s=timeout_s)
     configured = providers.configured(settings)
-    shop = Shop(
-        name=settings.shop,
-        payments=payments,
-        sales=sales,
-        catalog=Catalog(sales),
-        providers=configured,
-        pacers=Pacers(payments),
-        provider=settings.provider,
-    )
-    settlement = Settlement(shop, step=step)
-    worker = PaymentWorker(shop, settlement, tries=settings.payment_tries, claim_ms=settings.payment_claim_ms)
-    reconciler = Reconciler(payments, sales, shop.catalog, configured, settlement, shop=settings.shop)
+    till = Till.of(settings, payments, sales, Catalog(sales), configured)
+    settlement = Settlement(till, step=step)
+    worker = PaymentWorker(till, settlement, tries=settings.payment_tries, claim_ms=settings.payment_claim_ms)
+    reconciler = Reconciler(till, settlement)
     try:
         async with asyncio.TaskGroup() as work:
             work.create_task(Sweeper(sales, interval_s=settings.sweep_interval_ms / 1000).run(stop))

@@ -16,7 +16,8 @@ import structlog
 
 from flashsale import metrics
 from flashsale.engine.pacing import Pacers
-from flashsale.engine.settlement import HopelessJobError, Settlement, Shop, claim_of, received_of
+from flashsale.engine.settlement import HopelessJobError, Settlement, claim_of, received_of
+from flashsale.engine.till import Till
 from flashsale.keys import STRAY
 from flashsale.model.jobs import Job, JobKind
 from flashsale.providers.protocol import PaymentState, ProviderError
@@ -53,15 +54,15 @@ class PaymentWorker:
 
     def __init__(
         self,
-        shop: Shop,
+        till: Till,
         settlement: Settlement,
         *,
         tries: int,
         claim_ms: int,
     ) -> None:
-        self._shop = shop
-        self._store: PaymentStore = shop.payments
-        self._pacers: Pacers = shop.pacers
+        self._till = till
+        self._store: PaymentStore = till.payments
+        self._pacers: Pacers = till.pacers
         self._settlement = settlement
         self._tries = tries
         self._claim_ms = claim_ms
@@ -111,7 +112,7 @@ class PaymentWorker:
     # --- where the jobs come from ---
 
     async def _find_sales(self) -> float:
-        sales = await self._shop.sales.sale_ids()
+        sales = await self._till.sales.sale_ids()
         if await self._store.exists(STRAY):
             sales.append(STRAY)
         for sale in sales:
@@ -156,7 +157,7 @@ class PaymentWorker:
                 self._waiting.update(self._sales)
             return 0
         sales = sorted(self._waiting)
-        provider = self._shop.providers.get(self._shop.provider)
+        provider = self._till.providers.get(self._till.provider)
         for sale, (turns, retries) in zip(sales, await self._store.waiting(sales), strict=True):
             if not turns and not retries:
                 self._waiting.discard(sale)
