@@ -332,7 +332,9 @@ def _missing_of_simulator(
     if "simulator_url" in values and "simulator_secret" not in values:
         return [("simulator_secret", f"is not set: the simulator of {env_name('simulator_url')} asks for it")]
     if purpose == "simulator" and "simulator_secret" not in values:
-        return [("simulator_secret", "is not set: the shop shows it with every call, and it signs the webhooks")]
+        return [
+            ("simulator_secret", "is not set: the shop shows it with every call, and it signs the webhooks")
+        ]
     wanted = values.get("payment_provider") == "simulator" and not embedded
     if wanted and "simulator_url" not in values and purpose in {"serve", "work"}:
         return [("simulator_url", "is not set: name a simulator, or start one of our own with --embedded")]
