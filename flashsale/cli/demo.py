@@ -1,4 +1,4 @@
-"""`flashsale demo`: watch a sale sell out, and read the proof that it did so exactly."""
+"""`flashsale demo`: watch a sale sell out and be paid for, and read the proof that it did so exactly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -14,14 +16,25 @@ from rich.console import Console
 
 from flashsale.client import ApiError, UnreachableError
 from flashsale.demo.company import CrowdError
-from flashsale.demo.definitions import STOCK_MAX, DefinitionError, load_sale
+from flashsale.demo.definitions import HOLD_SECONDS, HOLD_SECONDS_MAX, STOCK_MAX, DefinitionError, load_sale
 from flashsale.demo.figures import Result
+from flashsale.demo.messages import Shares
 from flashsale.demo.run import DemoOptions, ServerStarter, run_demo
-from flashsale.demo.server import ServerError, embedded_server
+from flashsale.demo.server import ServerError, Trouble, embedded_server
 
 EXIT_WRONG = 1
 WORKERS = min(4, max(1, (os.cpu_count() or 1) - 1))
 """One CPU is left to the crowd."""
+
+Command = Callable[..., Any]
+SHARES, TROUBLE = Shares(), Trouble()
+
+
+def percent(name: str, default: float, what: str) -> Callable[[Command], Command]:
+    """An option that is a share of a hundred."""
+    return click.option(
+        name, type=click.FloatRange(0, 100), default=default, show_default=True, metavar="PERCENT", help=what
+    )
 
 
 @click.command("demo")
@@ -53,11 +66,30 @@ WORKERS = min(4, max(1, (os.cpu_count() or 1) - 1))
     help="Server worker processes.",
 )
 @click.option(
-    "--seed", type=int, default=1, show_default=True, help="Who presses early, twice, in which order."
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Who presses early, twice, in which order, and who pays how.",
 )
 @click.option(
     "--countdown", type=click.FloatRange(1, 600), default=5.0, show_default=True, help="Seconds until T0."
 )
+@click.option(
+    "--hold",
+    type=click.IntRange(1, HOLD_SECONDS_MAX),
+    default=HOLD_SECONDS,
+    show_default=True,
+    help="Seconds that a hold lasts, instead of the definition's.",
+)
+@percent("--decline", SHARES.decline, "Holders whose payment is declined.")
+@percent("--again", SHARES.again, "Of those, who tries another method.")
+@percent("--walk-away", SHARES.walk_away, "Holders who never pay.")
+@percent("--late", SHARES.late, "Holders who pay when their hold has ended.")
+@percent("--come-back", SHARES.come_back, "Shoppers told 'sold out' who watch for what is free again.")
+@percent("--twice", TROUBLE.twice_percent, "Webhooks of the payment provider that come twice.")
+@percent("--lost", TROUBLE.lost_percent, "Webhooks that never come.")
+@percent("--delayed", TROUBLE.delayed_percent, f"Webhooks that come {TROUBLE.delay_seconds:g} s late.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else, to standard output."
 )
@@ -82,18 +114,31 @@ def command(  # noqa: PLR0917 (click passes every option by name)
     workers: int,
     seed: int,
     countdown: float,
+    hold: int,
+    decline: float,
+    again: float,
+    walk_away: float,
+    late: float,
+    come_back: float,
+    twice: float,
+    lost: float,
+    delayed: float,
     as_json: bool,
     keep: bool,
     data_dir: Path | None,
     out: Path,
 ) -> None:
-    """Sell out a sale to a crowd of real HTTP clients, with nothing to set up, and check every answer.
+    """Sell out a sale to a crowd of real HTTP clients, with nothing to set up, let them pay, and check every answer.
 
-    The exit code is 0 when not one unit was sold too many or too few and every shopper was answered, 1
-    otherwise, and 130 when Ctrl-C ended it.
+    The exit code is 0 when not one unit was sold too many or too few, every shopper was answered, and every charge
+    in the payment provider's books is one order or was given back; 1 otherwise, and 130 when Ctrl-C ended it.
     """
+    if decline + walk_away + late > 100:
+        raise click.UsageError(
+            "--decline, --walk-away and --late are shares of the same holders: 100 at most"
+        )
     try:
-        chosen = load_sale(sale, units)
+        chosen = load_sale(sale, units, hold)
     except DefinitionError as fault:
         raise click.UsageError(str(fault)) from fault
     options = DemoOptions(
@@ -107,6 +152,8 @@ def command(  # noqa: PLR0917 (click passes every option by name)
         countdown_s=countdown,
         keep=keep,
         patience_s=60 + shoppers / 1000,
+        shares=Shares(decline=decline, walk_away=walk_away, late=late, again=again, come_back=come_back),
+        trouble=Trouble(twice_percent=twice, lost_percent=lost, delayed_percent=delayed),
     )
     sys.exit(play(options, Console(stderr=as_json), as_json=as_json))
 

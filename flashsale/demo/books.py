@@ -1,16 +1,22 @@
-"""The brand's side of the demo: a name for the sale, and its books when everything is over."""
+"""The brand's side of the demo: a name for the sale, and all books when everything is over."""
 
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
 from flashsale.client import ApiError, Client
-from flashsale.demo.verdict import Books, Counters, Kept
+from flashsale.demo.case import Books, Counters, Kept, Reconciled, Sum, Sums
+from flashsale.demo.provider import read_entries
 
 READERS = 32
 """Reservations are read back this many at a time."""
+
+LOOK_SECONDS = 0.25
+SETTLE_SECONDS = 15.0
+"""How long what is under way may take after the last hold: a refund that is tried again, a webhook that is late."""
 
 
 async def free_name(brand: Client, wanted: str) -> str:
@@ -20,8 +26,29 @@ async def free_name(brand: Client, wanted: str) -> str:
     return next(name for name in names if name not in taken)
 
 
-async def read_books(brand: Client, sale: str, reservations: list[str]) -> Books:
-    """The counters, the audit of the journal, and each of these reservations as the server has it."""
+async def settle(brand: Client, sale: str, hold_seconds: float) -> Reconciled:
+    """Wait for the last holds to end and for the last refunds to be made; then what the shop's comparison finds.
+
+    It waits for that long and no longer: what is not done by then is for the verdict to name.
+    """
+    deadline = monotonic() + hold_seconds + SETTLE_SECONDS
+    holds = True
+    while True:
+        late = monotonic() > deadline
+        if holds and not late:
+            holds = bool((await brand.stats(sale))["live_holds"])
+        else:
+            report = await brand.reconcile(sale)
+            refunding = sum(total["count"] for total in report["totals"] if total["fate"] == "refunding")
+            if late or (report["ok"] and not refunding):
+                return _reconciled(report)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def read_books(
+    brand: Client, provider: Client, sale: str, reservations: list[str], reconciled: Reconciled
+) -> Books:
+    """The counters, the audit of the journal, each of these reservations, and the provider's books."""
     stats = await brand.stats(sale)
     audit = await brand.audit(sale)
     gate = asyncio.Semaphore(READERS)
@@ -36,6 +63,9 @@ async def read_books(brand: Client, sale: str, reservations: list[str]) -> Books
         audit_ok=audit["ok"] is True,
         audit_facts=audit["facts"],
         audit_findings=[_finding(finding) for finding in audit["findings"]],
+        money={sums["currency"]: _sums(sums) for sums in audit["money"]},
+        reconciled=reconciled,
+        entries=await read_entries(provider, sale),
     )
 
 
@@ -51,7 +81,30 @@ async def _kept(brand: Client, gate: asyncio.Semaphore, reservation: str) -> Kep
     units: dict[str, int] = {}
     for item in answer["items"]:
         units[item["sku"]] = units.get(item["sku"], 0) + item["quantity"]
-    return Kept(answer["customer"], answer["status"], answer["place"], units)
+    return Kept(
+        customer=answer["customer"],
+        status=answer["status"],
+        place=answer["place"],
+        units=units,
+        held_until=answer["held_until"],
+        due=answer["amount_due"],
+        currency=answer["currency"],
+        reference=(answer["payment"] or {}).get("reference") or "",
+    )
+
+
+def _reconciled(report: dict[str, Any]) -> Reconciled:
+    charges = [f"{charge['reference']}: {charge['problem']}" for charge in report["open"]]
+    return Reconciled(ok=report["ok"] is True, charges=report["charges"], open=charges)
+
+
+def _sums(sums: dict[str, Any]) -> Sums:
+    return Sums(
+        *(
+            Sum(sums[what]["count"], sums[what]["amount"])
+            for what in ("charges", "orders", "refunding", "refunds")
+        )
+    )
 
 
 def _finding(finding: dict[str, Any]) -> str:

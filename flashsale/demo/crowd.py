@@ -1,9 +1,9 @@
 """The crowd, in a process of its own: `python -m flashsale.demo.crowd`.
 
 It reads a `Plan` from standard input, makes its shoppers and opens its connections, says `Ready`, reads the
-`Opening`, sets its clock by the server's, and presses. Everything it was told goes to standard output. It
-ends when every press has its answer or patience has run out, and at once when its standard input ends (the
-parent is gone).
+`Opening`, sets its clock by the server's, and presses. Who gets a hold then checks out, and some of the others come
+back for what is free again. Everything it was told goes to standard output. It ends when nobody waits for anything
+any more or patience has run out, and at once when its standard input ends (the parent is gone).
 
 The secret that the shoppers' tokens are signed with is in FLASHSALE_SHOPPER_SECRET: here the crowd stands in
 for the login of a brand.
@@ -14,21 +14,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import random
 import sys
-from collections import Counter
 from datetime import datetime
 from time import monotonic
 
 import orjson
 import uvloop
 
+from flashsale.demo.checkout import Checkouts
+from flashsale.demo.comeback import Comebacks
+from flashsale.demo.errands import Errands
 from flashsale.demo.messages import (
     Answer,
     Clock,
     Done,
     FromCrowd,
-    Kind,
     Opening,
     Plan,
     Progress,
@@ -38,8 +38,9 @@ from flashsale.demo.messages import (
     decode_for_crowd,
     encode,
 )
+from flashsale.demo.rush import Rush
 from flashsale.demo.shoppers import Member, gather
-from flashsale.demo.wire import Pool, Reply
+from flashsale.demo.wire import Pool
 from flashsale.identity.tokens import ShopperTokens
 from flashsale.process.child import raise_file_limit
 
@@ -51,149 +52,8 @@ CLOCK_READY_SECONDS = 0.6
 
 CLOCK_PAUSE_SECONDS = 0.0033
 PROGRESS_SECONDS = 0.1
-SPIN_SECONDS = 0.002
-"""Timers of the event loop are a millisecond coarse: the last moment before T0 is waited for in a loop."""
-
-RETRY_SECONDS_MIN = 0.05
-RETRY_SECONDS_MAX = 1.0
-
-
-_STATUSES: dict[int, Kind] = {201: "sale", 200: "replay", 503: "busy", 0: "cut"}
-_REFUSALS: dict[str, Kind] = {"sold_out": "sold_out", "not_open": "not_open"}
-
-
-class Press:
-    """One click on *buy* and its retries, all with the shopper's one Idempotency-Key."""
-
-    __slots__ = ("attempt", "double", "intended", "shopper")
-
-    def __init__(self, shopper: int, intended: float, double: bool) -> None:
-        self.shopper = shopper
-        self.intended = intended
-        self.double = double
-        self.attempt = 1
-
-
-class Rush:
-    """All presses of a crowd on one sale, and what came of each request."""
-
-    def __init__(self, plan: Plan, members: list[Member], pool: Pool, t0: float) -> None:
-        self._plan = plan
-        self._members = members
-        self._pool = pool
-        self._t0 = t0
-        self._chance = random.Random(plan.seed + 1)
-        self._waiting = 0
-        self._everyone_answered = asyncio.Event()
-        self._over = False
-        self.answers: list[Answer] = []
-        self.counts: Counter[str] = Counter()
-        self.began_ms = 0.0
-        """When the crowd began to press, from T0: a machine that is busy otherwise may keep it from being on time."""
-
-    async def run(self) -> None:
-        """Press, and return when every press has its final answer or patience has run out."""
-        loop = asyncio.get_running_loop()
-        at_t0: list[Press] = []
-        for index, member in enumerate(self._members):
-            if member.early_ms:
-                self._press_later(Press(index, self._t0 - member.early_ms / 1000, double=False))
-            else:
-                at_t0.append(Press(index, self._t0, double=False))
-            if member.double_ms:
-                self._press_later(Press(index, self._t0 + member.double_ms / 1000, double=True))
-        self._waiting += len(at_t0)
-        await asyncio.sleep(self._t0 - SPIN_SECONDS - monotonic())
-        while monotonic() < self._t0:
-            pass
-        self.began_ms = (monotonic() - self._t0) * 1000
-        for press in at_t0:
-            self._send(press)
-        ticker = loop.create_task(self._tell())
-        try:
-            async with asyncio.timeout(self._t0 + self._plan.patience_s - monotonic()):
-                await self._everyone_answered.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self._over = True
-            ticker.cancel()
-        say(self._progress())
-
-    def _press_later(self, press: Press) -> None:
-        self._waiting += 1
-        self._send_at(press, press.intended)
-
-    def _send_at(self, press: Press, instant: float) -> None:
-        delay = max(0.0, instant - monotonic())
-        asyncio.get_running_loop().call_later(delay, self._send, press)
-
-    def _send(self, press: Press) -> None:
-        if not self._over:
-            request = self._members[press.shopper].request
-            self._pool.submit(request, lambda reply: self._answered(press, reply))
-
-    def _answered(self, press: Press, reply: Reply) -> None:
-        if self._over:
-            return
-        answer = read_answer(press, self._members[press.shopper], reply, self._t0)
-        self.answers.append(answer)
-        self.counts[answer.kind] += 1
-        now = monotonic()
-        if answer.kind == "not_open":
-            press.intended = max(press.intended, self._t0)
-            press.attempt += 1
-            self._send_at(press, max(self._t0, now + 0.001))
-        elif answer.kind in ("busy", "cut"):
-            backoff = min(RETRY_SECONDS_MAX, RETRY_SECONDS_MIN * 2 ** min(press.attempt, 10))
-            press.attempt += 1
-            self._send_at(press, now + reply.retry_after_s + backoff * self._chance.uniform(0.5, 1.5))
-        else:
-            self._waiting -= 1
-            if not self._waiting:
-                self._everyone_answered.set()
-
-    async def _tell(self) -> None:
-        while True:
-            await asyncio.sleep(PROGRESS_SECONDS)
-            say(self._progress())
-
-    def _progress(self) -> Progress:
-        return Progress((monotonic() - self._t0) * 1000, dict(self.counts), self._waiting)
-
-
-def read_answer(press: Press, member: Member, reply: Reply, t0: float) -> Answer:
-    """What a reply means to the shopper who pressed."""
-    fields = _fields(reply) if reply.status else {}
-    code = str(fields.get("code", ""))
-    kind = kind_of(reply.status, code)
-    place = fields.get("place")
-    return Answer(
-        shopper=press.shopper,
-        customer=member.customer,
-        sku=member.sku,
-        kind=kind,
-        status=reply.status,
-        code=code,
-        attempt=press.attempt,
-        double=press.double,
-        intended_ms=(press.intended - t0) * 1000,
-        sent_ms=(reply.sent - t0) * 1000,
-        received_ms=(reply.received - t0) * 1000,
-        reservation=str(fields.get("id", "")),
-        told_customer=str(fields.get("customer", "")),
-        place=place if isinstance(place, int) else 0,
-        held_until=str(fields.get("held_until") or ""),
-        next_release_at=str(fields.get("next_release_at") or ""),
-        detail=reply.body[:300].decode(errors="replace") if kind in ("error", "cut") else "",
-    )
-
-
-def kind_of(status: int, code: str) -> Kind:
-    """The kind of an answer by its status and problem code; status 0 is no answer."""
-    if status == 409:
-        return _REFUSALS.get(code, "error")
-    return _STATUSES.get(status, "error")
+PHONES = 32
+"""Connections for checkouts and for those who come back, so that nobody queues behind the rush to pay."""
 
 
 async def set_clock(plan: Plan, pool: Pool, opens_at_ms: int) -> tuple[float, Clock]:
@@ -219,31 +79,98 @@ async def set_clock(plan: Plan, pool: Pool, opens_at_ms: int) -> tuple[float, Cl
     return opens_at_ms / 1000 - least, Clock(sample, max(0.0, most - least) * 1000)
 
 
+class Crowd:
+    """Everybody, from the rush to the last who goes home."""
+
+    def __init__(
+        self, plan: Plan, members: list[Member], pools: tuple[Pool, Pool], t0: float, opens_at_ms: int
+    ) -> None:
+        presses, phones = pools
+        self._t0 = t0
+        self._deadline = t0 + plan.patience_s
+        self._errands = Errands()
+        self._checkouts = Checkouts(plan, members, phones, self._errands, t0, opens_at_ms)
+        self._comebacks = Comebacks(
+            plan, members, phones, self._errands, t0, opens_at_ms, self._checkouts.told
+        )
+        self._rush = Rush(plan, members, presses, t0, self._hear)
+        self._rush_ended_ms = self._ended_ms = 0.0
+
+    async def play(self) -> None:
+        """Press, pay, come back. Tells of its progress all the while."""
+        ticker = asyncio.get_running_loop().create_task(self._tell())
+        try:
+            await self._rush.run(self._deadline)
+            self._rush_ended_ms = self._since_t0_ms()
+            gc.enable()
+            await self._errands.finish(self._deadline)
+        finally:
+            ticker.cancel()
+            self._checkouts.phones.close()
+        say(self._progress())
+
+    def say_all(self, members: list[Member]) -> None:
+        """Tell everything that came of it."""
+        for answer in [*self._rush.answers, *self._comebacks.answers]:
+            say(answer, flush=False)
+        for checkout in self._checkouts.ended:
+            say(checkout, flush=False)
+        crowd = [Shopper(member.customer, member.sku) for member in members]
+        say(Done(crowd, self._rush.began_ms, self._rush_ended_ms, self._ended_ms))
+
+    def _hear(self, answer: Answer) -> None:
+        if answer.kind in ("sale", "replay"):
+            self._checkouts.told(answer)
+        elif answer.kind == "sold_out":
+            self._comebacks.told(answer)
+
+    async def _tell(self) -> None:
+        await asyncio.sleep(self._t0 - monotonic())
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            say(self._progress())
+
+    def _progress(self) -> Progress:
+        self._ended_ms = self._since_t0_ms()
+        came_back = self._comebacks.counts
+        checkouts = {
+            **self._checkouts.counts,
+            "came_back": came_back.total(),
+            "sold_again": came_back["sale"],
+        }
+        return Progress(self._ended_ms, dict(self._rush.counts), self._rush.waiting, checkouts)
+
+    def _since_t0_ms(self) -> float:
+        return (monotonic() - self._t0) * 1000
+
+
 async def run(stdin: asyncio.StreamReader, secret: str) -> None:
     """Play one plan. Raises OSError when the server cannot be reached."""
     plan = await _heard(stdin)
     if not isinstance(plan, Plan):
         raise TypeError("the first line must be a plan")
     members = gather(plan, ShopperTokens(secret, None))
-    pool = Pool(plan.host, plan.port, plan.connections, plan.answer_timeout_s)
-    connections = await pool.open()
+    presses, phones = (
+        Pool(plan.host, plan.port, size, plan.answer_timeout_s) for size in (plan.connections, PHONES)
+    )
+    connections = await presses.open()
+    await phones.open()
     early = sum(1 for member in members if member.early_ms)
     doubles = sum(1 for member in members if member.double_ms)
     say(Ready(len(members), connections, early, doubles))
     opening = await _heard(stdin)
     if not isinstance(opening, Opening):
         raise TypeError("the second line must be the opening")
-    t0, clock = await set_clock(plan, pool, opening.opens_at_ms)
+    t0, clock = await set_clock(plan, presses, opening.opens_at_ms)
     say(clock)
     gc.collect()
     gc.freeze()
     gc.disable()
-    rush = Rush(plan, members, pool, t0)
-    await _unless_orphaned(stdin, rush)
-    pool.close()
-    for answer in rush.answers:
-        say(answer, flush=False)
-    say(Done([Shopper(member.customer, member.sku) for member in members], rush.began_ms))
+    crowd = Crowd(plan, members, (presses, phones), t0, opening.opens_at_ms)
+    await _unless_orphaned(stdin, crowd)
+    presses.close()
+    phones.close()
+    crowd.say_all(members)
 
 
 async def _heard(stdin: asyncio.StreamReader) -> ToCrowd:
@@ -253,8 +180,8 @@ async def _heard(stdin: asyncio.StreamReader) -> ToCrowd:
     return decode_for_crowd(line)
 
 
-async def _unless_orphaned(stdin: asyncio.StreamReader, rush: Rush) -> None:
-    running = asyncio.ensure_future(rush.run())
+async def _unless_orphaned(stdin: asyncio.StreamReader, crowd: Crowd) -> None:
+    running = asyncio.ensure_future(crowd.play())
     orphaned = asyncio.ensure_future(stdin.read())
     await asyncio.wait({running, orphaned}, return_when=asyncio.FIRST_COMPLETED)
     if not running.done():
@@ -268,14 +195,6 @@ def say(message: FromCrowd, flush: bool = True) -> None:
     sys.stdout.buffer.write(encode(message))
     if flush:
         sys.stdout.buffer.flush()
-
-
-def _fields(reply: Reply) -> dict[str, object]:
-    try:
-        fields = orjson.loads(reply.body)
-    except ValueError:
-        return {}
-    return fields if isinstance(fields, dict) else {}
 
 
 async def _main() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flashsale.demo.figures import Result
+from flashsale.demo.figures import Moment, Result
 from flashsale.demo.messages import Answer
 
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ COLOURS = {
 }
 
 
+FATES = (
+    ("paid", "paid for", "#1a6f93"),
+    ("held", "held", "#1a936f"),
+    ("available", "available", "#dfe5ec"),
+)
+
+
 class NoMatplotlibError(Exception):
     """matplotlib is not installed; the message says how to get it."""
 
@@ -43,21 +50,30 @@ def draw_curve(result: Result, answers: Sequence[Answer], path: Path) -> None:
     with rc_context(
         {"font.family": "DejaVu Sans", "font.size": 10, "text.color": INK, "axes.edgecolor": FAINT}
     ):
-        figure = Figure(figsize=(12, 8), dpi=120, facecolor="white", layout="constrained")
+        figure = Figure(figsize=(12, 10.5), dpi=120, facecolor="white", layout="constrained")
         FigureCanvasAgg(figure)
-        grid = figure.add_gridspec(2, 2, width_ratios=(3, 1), height_ratios=(3, 2), hspace=0.08, wspace=0.06)
+        grid = figure.add_gridspec(
+            3, 2, width_ratios=(3, 1), height_ratios=(3, 2, 2.4), hspace=0.08, wspace=0.06
+        )
         figure.suptitle(_headline(result), fontsize=16, fontweight="bold", x=0.02, ha="left")
         _draw_units(figure.add_subplot(grid[0, 0]), result)
         _draw_record(figure.add_subplot(grid[0, 1]), result)
         _draw_answers(figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1]), answers)
+        _draw_history(figure.add_subplot(grid[2, 0]), figure.add_subplot(grid[2, 1]), result)
         figure.supxlabel(_caption(result), fontsize=9, color=FAINT, x=0.02, ha="left")
         figure.savefig(path)
 
 
 def _headline(result: Result) -> str:
     if result.sold_out and result.last_unit_held_ms is not None:
-        return f"{result.title}: {result.units:,} units sold out in {result.last_unit_held_ms:,.0f} ms"
-    return f"{result.title}: {result.places:,} of {result.units:,} units held"
+        said = f"{result.title}: {result.units:,} units sold out in {result.last_unit_held_ms:,.0f} ms"
+        paid_ms = result.payments.last_paid_ms
+        return (
+            f"{said}, all paid for after {paid_ms / 1000:,.1f} s"
+            if result.payments.all_paid and paid_ms
+            else said
+        )
+    return f"{result.title}: {len(result.curve) and result.curve[-1][1]:,} of {result.units:,} units held"
 
 
 def _caption(result: Result) -> str:
@@ -138,6 +154,36 @@ def _draw_answers(axes: Axes, beside: Axes, answers: Sequence[Answer]) -> None:
         "milliseconds since T0, by the clock of the crowd",
         f"answers in {width:,} ms",
     )
+
+
+def _draw_history(axes: Axes, beside: Axes, result: Result) -> None:
+    """Where the units were over the whole run, stacked: together they are the stock at every instant."""
+    moments = [Moment(0.0, result.units, 0, 0), *(one for one in result.history if one.at_ms > 0)]
+    if result.last_unit_held_ms is not None and result.sold_out:
+        moments.append(Moment(result.last_unit_held_ms, 0, result.units, 0))
+    moments.sort(key=lambda one: one.at_ms)
+    axes.stackplot(
+        [one.at_ms / 1000 for one in moments],
+        *([getattr(one, name) for one in moments] for name, _, _ in FATES),
+        colors=[colour for _, _, colour in FATES],
+        labels=[f"{label}: {getattr(moments[-1], name):,} in the end" for name, label, _ in FATES],
+        step="post",
+    )
+    handles, labels = axes.get_legend_handles_labels()
+    checkouts, payments = result.payments.checkouts, result.payments
+    beside.axis("off")
+    beside.legend(handles[::-1], labels[::-1], frameon=False, loc="upper left", borderaxespad=0)
+    lines = (
+        f"{checkouts.declined:,} declined, {checkouts.declined_and_paid:,} of them paid",
+        f"{checkouts.walked_away:,} walked away",
+        f"{checkouts.late:,} agreed to pay too late",
+        f"{checkouts.refunded:,} refunded",
+        f"{payments.sold_again:,} units sold again",
+    )
+    beside.text(0.02, 0.55, "\n".join(lines), va="top", linespacing=1.6, transform=beside.transAxes)
+    axes.set_xlim(0, max(1.0, moments[-1].at_ms / 1000))
+    axes.set_ylim(0, max(1, result.units))
+    _label(axes, "From hold to order", "seconds since T0, by the clock of Valkey", "units")
 
 
 def _label(axes: Axes, title: str, x_label: str, y_label: str) -> None:

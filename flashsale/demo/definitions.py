@@ -10,8 +10,12 @@ from typing import Any
 
 import orjson
 
-HOLD_SECONDS_MIN = 60
-"""The demo only reserves and then reads the books: no hold may end while it reads."""
+HOLD_SECONDS = 6
+"""How long a hold lasts in a demo: nobody wants to watch for five minutes how holds that nobody pays for end."""
+
+HOLD_SECONDS_MAX = 60
+EXTENSION_PART = 3
+"""Starting a payment extends a hold in a demo by a third of its length at most."""
 
 STOCK_MAX = 1_000_000
 
@@ -31,10 +35,14 @@ class Record:
 
 @dataclass(frozen=True)
 class DemoSale:
-    """A sale definition and what the demo needs to know of it."""
+    """A sale definition and what the demo needs to know of it.
+
+    `definition` is what the demo sells: the original with short holds, and with a payment method if it had none.
+    """
 
     sale: str
     definition: dict[str, Any]
+    original: dict[str, Any]
     record: Record | None
 
     @property
@@ -50,7 +58,22 @@ class DemoSale:
     @property
     def hold_seconds(self) -> int:
         """How long a hold lasts."""
-        return int(self.definition.get("hold_seconds", 300))
+        return int(self.definition["hold_seconds"])
+
+    @property
+    def hold_extension_seconds(self) -> int:
+        """By how much starting a payment extends a hold."""
+        return int(self.definition["payment"]["hold_extension_seconds"])
+
+    @property
+    def methods(self) -> list[str]:
+        """What one can pay with."""
+        return [str(method) for method in self.definition["payment"]["methods"]]
+
+    @property
+    def methods_are_ours(self) -> bool:
+        """Whether the definition offers no way to pay, so that the demo does."""
+        return not (self.original.get("payment") or {}).get("methods")
 
     @property
     def limit_per_customer(self) -> int | None:
@@ -58,8 +81,16 @@ class DemoSale:
         limit = self.definition.get("limit_per_customer")
         return None if limit is None else int(limit)
 
+    def to_try(self, opens_at: datetime, units: int) -> dict[str, Any]:
+        """A small sale of the first item with the holds of the original, for people who want to buy by hand."""
+        definition = dict(self.original, opens_at=_instant(opens_at))
+        definition.pop("closes_at", None)
+        definition["items"] = [dict(self.original["items"][0], stock=units)]
+        definition["payment"] = dict(self.original.get("payment") or {}, methods=self.methods)
+        return definition
+
     def opening_at(self, opens_at: datetime) -> dict[str, Any]:
-        """The same definition, opening at another instant and staying open as long as before."""
+        """The definition, opening at another instant and staying open as long as before."""
         moved = dict(self.definition, opens_at=_instant(opens_at))
         if self.definition.get("closes_at"):
             open_for = _parsed(self.definition["closes_at"]) - _parsed(self.definition["opens_at"])
@@ -73,7 +104,7 @@ RECORDS = {
 }
 
 
-def load_sale(name_or_path: str, units: int | None = None) -> DemoSale:
+def load_sale(name_or_path: str, units: int | None = None, hold_seconds: int = HOLD_SECONDS) -> DemoSale:
     """Read `giulia`, `maserati` or a definition file; `units` replaces the stock of its only item.
 
     Raises DefinitionError when the file is missing, is no definition, or does not suit a demo. Whether
@@ -81,13 +112,13 @@ def load_sale(name_or_path: str, units: int | None = None) -> DemoSale:
     """
     if name_or_path in RECORDS:
         sale, record = RECORDS[name_or_path]
-        return _checked(sale, examples_dir() / f"{sale}.json", record, units)
+        return _checked(sale, examples_dir() / f"{sale}.json", record, units, hold_seconds)
     path = Path(name_or_path)
     if not path.is_file():
         names = " or ".join(sorted(RECORDS))
         raise DefinitionError(f"no sale {name_or_path!r}: give {names}, or the path of a definition (JSON)")
     sale = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:50] or "demo"
-    return _checked(sale, path, None, units)
+    return _checked(sale, path, None, units, hold_seconds)
 
 
 def examples_dir() -> Path:
@@ -97,7 +128,7 @@ def examples_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "examples"
 
 
-def _checked(sale: str, path: Path, record: Record | None, units: int | None) -> DemoSale:
+def _checked(sale: str, path: Path, record: Record | None, units: int | None, hold_seconds: int) -> DemoSale:
     try:
         definition = orjson.loads(path.read_bytes())
         items = definition["items"]
@@ -105,7 +136,9 @@ def _checked(sale: str, path: Path, record: Record | None, units: int | None) ->
         _parsed(definition["opens_at"])
         if definition.get("closes_at"):
             _parsed(definition["closes_at"])
-        hold_seconds = int(definition.get("hold_seconds", 300))
+        payment = dict(definition.get("payment") or {})
+        extension = int(payment.get("hold_extension_seconds", 0))
+        methods = [str(method) for method in payment.get("methods") or ["card"]]
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
         raise DefinitionError(f"{path} is not a sale definition: {type(fault).__name__}: {fault}") from fault
     if units is not None:
@@ -115,12 +148,9 @@ def _checked(sale: str, path: Path, record: Record | None, units: int | None) ->
         stock = [(stock[0][0], units)]
     if not stock or not 1 <= sum(count for _, count in stock) <= STOCK_MAX:
         raise DefinitionError(f"{path}: a demo sells 1 to {STOCK_MAX:,} units")
-    if hold_seconds < HOLD_SECONDS_MIN:
-        raise DefinitionError(
-            f"{path}: hold_seconds is {hold_seconds}; the demo only reserves, and needs holds of at least "
-            f"{HOLD_SECONDS_MIN} s so that none ends while it checks the books"
-        )
-    return DemoSale(sale, definition, record)
+    payment["methods"] = methods
+    payment["hold_extension_seconds"] = min(extension, hold_seconds // EXTENSION_PART)
+    return DemoSale(sale, dict(definition, hold_seconds=hold_seconds, payment=payment), definition, record)
 
 
 def _parsed(instant: str) -> datetime:

@@ -7,19 +7,20 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 import msgspec
 
+from flashsale.demo.case import Case, Finding, Sold
 from flashsale.demo.definitions import DemoSale
 from flashsale.demo.messages import Answer, Clock, Done
-from flashsale.demo.verdict import Books, Finding, told_reservations
+from flashsale.demo.server import Trouble
+from flashsale.demo.takings import Takings, first_holds, takings_of
 
 HOW_MEASURED = (
     "T0 is opens_at and a unit is held at held_until less the hold length, both by the clock of Valkey, "
-    "which decides; latencies are by the crowd's clock, from the moment a shopper meant to press (T0 for all "
-    "who did not press early or twice), so waiting for a free connection, a busy server or a retry is "
-    "counted in full"
+    "which decides; latencies are of the rush, by the crowd's clock, from the moment a shopper meant to press (T0 "
+    "for all who did not press early or twice), so waiting for a free connection, a busy server or a retry is "
+    "counted in full; charges and refunds are read from the provider's own books"
 )
 
 
@@ -51,6 +52,15 @@ class Item(msgspec.Struct, frozen=True):
     sold: int
 
 
+class Moment(msgspec.Struct, frozen=True, array_like=True):
+    """Where all units were, `at_ms` after T0 by the server's clock: available, held, paid for."""
+
+    at_ms: float
+    available: int
+    held: int
+    paid: int
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What one demo run showed, as `--json` prints it. Instants are text, or milliseconds from T0."""
 
@@ -69,6 +79,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     last_unit_held_ms: float | None
     last_sale_told_ms: float | None
     last_answer_ms: float
+    ended_ms: float
     measured: str
     clock_late_ms_max: float
     record: RecordRatio | None
@@ -85,7 +96,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     audit_ok: bool
     audit_facts: int
     next_release_at: str | None
+    payments: Takings
     curve: list[tuple[float, int]]
+    history: list[Moment]
     machine: str
     files: list[str]
 
@@ -108,22 +121,6 @@ def _latency(ordered: list[float]) -> Latency:
     return Latency(len(ordered), round(at50, 2), round(at99, 2), round(ordered[-1], 2))
 
 
-def held_instants_ms(answers: Iterable[Answer], hold_seconds: int, opens_at_ms: int) -> list[float]:
-    """When each unit was held, by the server's clock, in ascending order.
-
-    A reservation whose answers give no `held_until` is left out.
-    """
-    held_until = {
-        answer.reservation: answer.held_until
-        for answer in answers
-        if answer.kind in ("sale", "replay") and answer.held_until
-    }
-    return sorted(
-        round(datetime.fromisoformat(text).timestamp() * 1000) - hold_seconds * 1000 - opens_at_ms
-        for text in held_until.values()
-    )
-
-
 def staircase(instants: Sequence[float]) -> list[tuple[float, int]]:
     """The sell-out curve: at each instant, the units held so far, one point for each different instant."""
     held = 0
@@ -141,6 +138,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
     workers: int
     seed: int
+    trouble: Trouble
     opens_at_ms: int
     opens_at: str
     clock: Clock
@@ -150,21 +148,22 @@ def result_of(
     sale: DemoSale,
     setting: Setting,
     done: Done,
-    answers: list[Answer],
-    books: Books,
+    case: Case,
     findings: list[Finding],
-    files: list[str],
+    history: list[Moment],
 ) -> Result:
     """Put the figures of a run together."""
-    counts = Counter(answer.kind for answer in answers)
+    rush = [answer for answer in case.answers if not answer.visit]
+    counts = Counter(answer.kind for answer in rush)
     units = sum(sale.stock.values())
-    told = {sold.reservation for sold in told_reservations(answers)}
-    instants = held_instants_ms(answers, sale.hold_seconds, setting.opens_at_ms)
+    first = first_holds(case)
+    instants = sorted(sold.begin_ms for sold in first)
     last_held_ms = instants[-1] if instants else None
-    sold_out = len(told) == units
-    releases = [answer.next_release_at for answer in answers if answer.next_release_at]
+    sold_out = _is_sold_out(case, first)
+    books = case.books
+    releases = [answer.next_release_at for answer in rush if answer.next_release_at]
     told_ms = [
-        answer.received_ms for answer in answers if answer.kind in ("sale", "replay") and not answer.double
+        answer.received_ms for answer in rush if answer.kind in ("sale", "replay") and not answer.double
     ]
     return Result(
         ok=not findings,
@@ -181,7 +180,8 @@ def result_of(
         began_ms=round(done.began_ms, 2),
         last_unit_held_ms=last_held_ms,
         last_sale_told_ms=round(max(told_ms), 2) if told_ms else None,
-        last_answer_ms=round(max((answer.received_ms for answer in answers), default=0.0), 2),
+        last_answer_ms=round(max((answer.received_ms for answer in rush), default=0.0), 2),
+        ended_ms=round(done.ended_ms, 2),
         measured=HOW_MEASURED,
         clock_late_ms_max=round(setting.clock.late_ms, 3),
         record=_record(sale, units, last_held_ms if sold_out else None),
@@ -191,17 +191,27 @@ def result_of(
         replays=counts["replay"],
         not_open_answers=counts["not_open"],
         errors={"busy": counts["busy"], "cut": counts["cut"], "other": counts["error"]},
-        latency_ms=latencies(answers),
+        latency_ms=latencies(rush),
         items=[Item(sku, one.stock, one.available, one.held, one.sold) for sku, one in books.items.items()],
         places=books.place,
         reservations_checked=len(books.kept),
         audit_ok=books.audit_ok,
         audit_facts=books.audit_facts,
         next_release_at=min(releases, default=None),
+        payments=takings_of(sale, setting.trouble, case),
         curve=staircase(instants),
+        history=history,
         machine=_machine(),
-        files=files,
+        files=[],
     )
+
+
+def _is_sold_out(case: Case, first: list[Sold]) -> bool:
+    """Whether every unit was held before the first hold had ended: then all were held at one time."""
+    if len(first) < sum(case.stock.values()):
+        return False
+    instants = [sold.begin_ms for sold in first]
+    return max(instants) < min(instants) + case.hold_ms
 
 
 def _machine() -> str:

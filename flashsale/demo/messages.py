@@ -16,6 +16,37 @@ Kind = Literal["sale", "replay", "sold_out", "not_open", "busy", "cut", "error"]
 FINAL: frozenset[Kind] = frozenset({"sale", "replay", "sold_out", "error"})
 """The kinds after which a shopper stops pressing; the others are pressed again."""
 
+Intent = Literal["pay", "decline", "walk_away", "late"]
+"""What a shopper who got a hold does with it: pays, is declined, leaves, or pays when it has ended."""
+
+Outcome = Literal[
+    "paid", "refunded", "released", "declined", "walked_away", "expired", "untold", "interrupted", "error"
+]
+"""How a checkout ended for its shopper, as the shop told them:
+
+paid         the reservation is confirmed
+refunded     the money is on its way back, or is back
+released     they agreed to pay too late, and nothing was taken
+declined     their payment was declined, and they gave up
+walked_away  they never began to pay
+expired      they wanted to pay, and their hold had ended
+untold       they have paid, and were not told what became of it as long as they waited
+interrupted  the demo ended first
+error        an answer that no shopper should get
+"""
+
+
+class Shares(msgspec.Struct, frozen=True):
+    """How many of a hundred do what. The first three are of those who got a hold and exclude each other."""
+
+    decline: float = 10.0
+    walk_away: float = 8.0
+    late: float = 4.0
+    again: float = 60.0
+    """Of those who were declined: they try another method."""
+    come_back: float = 10.0
+    """Of those who were told that it is sold out: they watch for units that are free again."""
+
 
 class Plan(msgspec.Struct, frozen=True, tag_field="type", tag="plan"):
     """Who is in the crowd and where it presses."""
@@ -27,6 +58,9 @@ class Plan(msgspec.Struct, frozen=True, tag_field="type", tag="plan"):
     connections: int
     seed: int
     stock: dict[str, int]
+    methods: list[str]
+    hold_seconds: int
+    shares: Shares = Shares()
     early_share: float = 0.05
     double_share: float = 0.10
     answer_timeout_s: float = 10.0
@@ -56,18 +90,20 @@ class Clock(msgspec.Struct, frozen=True, tag_field="type", tag="clock"):
 
 
 class Progress(msgspec.Struct, frozen=True, tag_field="type", tag="progress"):
-    """Answers so far, by kind."""
+    """Answers to the rush so far, by kind; and how far the checkouts are, by what has happened."""
 
     since_t0_ms: float
     counts: dict[str, int]
     waiting: int
+    checkouts: dict[str, int] = {}
 
 
 class Answer(msgspec.Struct, frozen=True, tag_field="type", tag="answer"):
     """One request and what came of it. Times are milliseconds from T0 on the crowd's monotonic clock.
 
     `intended_ms` is when the shopper pressed, not when a connection was free, and a retry keeps it: latency
-    is `received_ms - intended_ms`, so that waiting for a busy server is never left out.
+    is `received_ms - intended_ms`, so that waiting for a busy server is never left out. `visit` is 0 in the rush,
+    and then counts how often the shopper has come back.
     """
 
     shopper: int
@@ -86,6 +122,24 @@ class Answer(msgspec.Struct, frozen=True, tag_field="type", tag="answer"):
     place: int = 0
     held_until: str = ""
     next_release_at: str = ""
+    held_by_others: int = 0
+    visit: int = 0
+    detail: str = ""
+
+
+class Checkout(msgspec.Struct, frozen=True, tag_field="type", tag="checkout"):
+    """What one shopper did with a hold, and how it ended. Times are milliseconds from T0, as in `Answer`."""
+
+    shopper: int
+    customer: str
+    reservation: str
+    intent: Intent
+    outcome: Outcome
+    ended_ms: float
+    attempts: int = 0
+    declines: int = 0
+    taken: list[str] = []
+    """The payments, by their ids at the provider, to which it has said yes to the shopper."""
     detail: str = ""
 
 
@@ -97,17 +151,19 @@ class Shopper(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag_field="type", tag="done"):
-    """The crowd has gone home, and every `Answer` came before. `Answer.shopper` is an index of `crowd`.
+    """The crowd has gone home, and every `Answer` and `Checkout` came before; their `shopper` is an index of `crowd`.
 
-    `began_ms` is when it began to press, from T0.
+    From T0: when it began to press, when the last press of the rush had its answer, and when nobody was left.
     """
 
     crowd: list[Shopper]
     began_ms: float
+    rush_ended_ms: float
+    ended_ms: float
 
 
 ToCrowd = Plan | Opening
-FromCrowd = Ready | Clock | Progress | Answer | Done
+FromCrowd = Ready | Clock | Progress | Answer | Checkout | Done
 
 _encoder = msgspec.json.Encoder()
 _to_crowd: msgspec.json.Decoder[ToCrowd] = msgspec.json.Decoder(ToCrowd)

@@ -8,8 +8,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from flashsale.demo.case import Sum
 from flashsale.demo.figures import Result
+from flashsale.demo.takings import Takings
 from flashsale.demo.view import KINDS
+from flashsale.model.currency import DECIMALS
 
 WIDTH = 100
 
@@ -20,6 +23,10 @@ def print_report(console: Console, result: Result) -> None:
         _headline(result),
         Text(),
         Padding(_counts(result), (0, 0, 0, 2)),
+        Text(),
+        Padding(_checkouts(result.payments), (0, 0, 0, 2)),
+        Text(),
+        Padding(_money(result.payments), (0, 0, 0, 2)),
         Text(),
         Padding(_books(result), (0, 0, 0, 2)),
         Text(),
@@ -37,14 +44,29 @@ def print_report(console: Console, result: Result) -> None:
 
 
 def _headline(result: Result) -> Text:
+    return _sold_out(result).append_text(_paid(result))
+
+
+def _paid(result: Result) -> Text:
+    payments, ended_ms = result.payments, result.payments.last_paid_ms
+    if ended_ms is None:
+        return Text("\nNot one was paid for.", style="bold")
+    how_many = "All" if payments.all_paid else f"{payments.paid_orders:,} of {result.units:,}"
+    return Text(
+        f"\n{how_many} paid for, the last {ended_ms / 1000:,.1f} s after T0; "
+        f"{payments.sold_again:,} were sold again after somebody did not pay.",
+        style="bold green" if payments.all_paid else "bold",
+    )
+
+
+def _sold_out(result: Result) -> Text:
     text = Text(f"\n{result.title}: ", style="bold")
     last_ms = result.last_unit_held_ms
     if last_ms is None:
         return text.append("not one unit was held")
     if not result.sold_out:
-        return text.append(
-            f"{result.places:,} of {result.units:,} units held, the last {last_ms:,.0f} ms after T0"
-        )
+        held = result.curve[-1][1]
+        return text.append(f"{held:,} of {result.units:,} units held, the last {last_ms:,.0f} ms after T0")
     text.append(
         f"{result.units:,} units sold out, the last held {last_ms:,.0f} ms after T0", style="bold green"
     )
@@ -58,8 +80,8 @@ def _headline(result: Result) -> Text:
 
 
 def _counts(result: Result) -> Table:
-    table = Table(box=None, pad_edge=False, title_justify="left")
-    table.add_column("")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("the rush")
     for name in ("requests", "p50 ms", "p99 ms", "max ms"):
         table.add_column(name, justify="right")
     counts = {
@@ -84,6 +106,70 @@ def _counts(result: Result) -> Table:
     return table
 
 
+def _checkouts(payments: Takings) -> Table:
+    """What became of those who got a hold, and of those who came back for one."""
+    one, back = payments.checkouts, payments.came_back
+    table = Table(box=None, pad_edge=False)
+    table.add_column("the holds")
+    table.add_column("shoppers", justify="right")
+    table.add_column("")
+    rows = [
+        (
+            "paid, and told so",
+            one.paid,
+            "green",
+            f"{one.declined_and_paid:,} after a decline, {one.late_paid:,} after their hold",
+        ),
+        ("declined, gave up", one.gave_up, "yellow", f"{one.declined:,} were declined in all"),
+        ("walked away", one.walked_away, "yellow", "never began to pay"),
+        ("paid, refunded", one.refunded, "magenta", _too_late(one.late_refunded, one.refunded)),
+        ("agreed, not charged", one.released, "magenta", _too_late(one.late_released, one.released)),
+        ("too slow to pay", one.expired, "yellow", "their hold had ended"),
+        ("paid, not told in time", one.untold, "red", ""),
+        ("cut short", one.interrupted + one.errors, "red", ""),
+    ]
+    for name, count, style, remark in rows:
+        if count or name.startswith("paid, and"):
+            table.add_row(Text(name, style=style), f"{count:,}", Text(remark, style="dim"))
+    table.add_row(
+        "holds in all", f"{one.holds:,}", Text(f"{payments.holds_ended_unpaid:,} ended unpaid", style="dim")
+    )
+    if back.shoppers:
+        presses = (
+            f"pressed {back.presses:,} times, {back.sold_out_answers:,} times sold out, {back.holds:,} holds"
+        )
+        table.add_row("came back", f"{back.shoppers:,}", Text(presses, style="dim"))
+    return table
+
+
+def _too_late(late: int, count: int) -> str:
+    """Why somebody who wanted to pay has nothing: the unit was sold again."""
+    heard = f", {count - late:,} of which the shop heard late" if count > late else ""
+    return f"{late:,} after their hold{heard}"
+
+
+def _money(payments: Takings) -> Table:
+    """The provider's books."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("the money")
+    table.add_column("charges", justify="right")
+    table.add_column("", justify="right")
+    for one in payments.money:
+        for sign, name, money in (
+            ("", "charges", one.charges),
+            ("=", "orders", one.orders),
+            ("+", "refunds", one.refunds),
+        ):
+            table.add_row(f"{sign:1} {name}", *_amount(money, one.currency))
+    return table
+
+
+def _amount(money: Sum, currency: str) -> tuple[str, str]:
+    """How many, and minor units as people write them."""
+    decimals = DECIMALS.get(currency, 2)
+    return f"{money.count:,}", f"{money.amount / 10**decimals:,.{decimals}f} {currency}"
+
+
 def _books(result: Result) -> Table:
     table = Table.grid(padding=(0, 2))
     for item in result.items:
@@ -98,16 +184,20 @@ def _books(result: Result) -> Table:
         "told and kept",
         f"{result.reservations_checked:,} reservations read back, places up to {result.places:,}",
     )
+    payments = result.payments
+    table.add_row(
+        "webhooks",
+        f"{payments.webhooks_twice_percent:g} % twice, {payments.webhooks_lost_percent:g} % lost, "
+        f"{payments.webhooks_delayed_percent:g} % late by {payments.webhooks_delay_seconds:g} s; the shop compared "
+        f"{payments.charges_compared:,} charges",
+    )
     table.add_row("crowd pressed", f"from {result.began_ms:,.1f} ms after T0")
     if result.last_sale_told_ms is not None:
         table.add_row("last sale told", f"received {result.last_sale_told_ms:,.1f} ms after T0")
     table.add_row(
         "last answer", f"received {result.last_answer_ms:,.1f} ms after T0, {result.shoppers:,} shoppers"
     )
-    if result.next_release_at:
-        table.add_row(
-            "next_release_at", f"{result.next_release_at}: the demo only reserves, and an unpaid hold ends"
-        )
+    table.add_row("all is over", f"{result.ended_ms / 1000:,.1f} s after T0")
     return table
 
 
@@ -115,35 +205,10 @@ def verdict_panel(result: Result) -> Panel:
     """Green, or red with every finding."""
     if result.ok:
         text = Text(
-            "Not one unit too many, not one too few: every 201 is on the server, every place was given once, "
-            "every shopper has one answer, and the journal adds up."
+            "Not one unit too many, not one too few, at any time: every 201 is on the server, every place was given "
+            "once, every shopper has one answer, and the journal adds up. Every charge in the provider's books is "
+            "one order or was given back, and every order was paid once."
         )
         return Panel(text, title="OK", border_style="green", style="green", title_align="left")
     lines = Text("\n".join(f"{finding['fault']}: {finding['detail']}" for finding in result.findings))
     return Panel(lines, title="WRONG", border_style="bold red", style="red", title_align="left")
-
-
-def keep_text(url: str, sale: str, sku: str, root_key: str) -> str:
-    """What to try while the server is left running; the root key it shows ends with this one demo."""
-    return f"""
-Still running, until Ctrl-C:
-
-  address    {url}
-  docs       {url}/docs
-  root key   {root_key}
-
-  export FLASHSALE_URL={url} FLASHSALE_API_KEY={root_key}
-
-  # the sale as a shop page sees it, and its books
-  curl {url}/v1/sales/{sale}
-  curl -H "Authorization: Bearer $FLASHSALE_API_KEY" {url}/v1/sales/{sale}/audit
-
-  # five more units arrive
-  curl -X POST {url}/v1/sales/{sale}/items/{sku}/restock -H "Authorization: Bearer $FLASHSALE_API_KEY" \\
-    -H 'Content-Type: application/json' -d '{{"units": 5, "reason": "found in the warehouse"}}'
-
-  # be a guest, and press buy yourself
-  TOKEN=$(curl -s -X POST {url}/v1/guests | sed 's/.*"token": *"\\([^"]*\\)".*/\\1/')
-  curl -X POST {url}/v1/sales/{sale}/reservations -H "Authorization: Bearer $TOKEN" \\
-    -H 'Content-Type: application/json' -d '{{"items": [{{"sku": "{sku}", "quantity": 1}}]}}'
-"""

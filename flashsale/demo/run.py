@@ -8,32 +8,47 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 from rich.console import Console
 
 from flashsale.client import ApiError, Client, UnreachableError
-from flashsale.demo.books import free_name, read_books
+from flashsale.demo.books import free_name, read_books, settle
+from flashsale.demo.case import Books, Case
 from flashsale.demo.company import CrowdError, CrowdProcess, crowd_process
 from flashsale.demo.curve import NoMatplotlibError, draw_curve
 from flashsale.demo.definitions import DemoSale
-from flashsale.demo.figures import Result, Setting, result_of
-from flashsale.demo.messages import Answer, Clock, Done, Opening, Plan, Progress, Ready
-from flashsale.demo.report import keep_text, print_report
-from flashsale.demo.server import Secrets, embedded_server
-from flashsale.demo.verdict import judge, told_reservations
+from flashsale.demo.figures import Moment, Result, Setting, result_of
+from flashsale.demo.keep import keep_open
+from flashsale.demo.messages import Answer, Checkout, Clock, Done, Opening, Plan, Progress, Ready, Shares
+from flashsale.demo.report import print_report
+from flashsale.demo.server import Address, Secrets, Trouble, embedded_server
+from flashsale.demo.verdict import judge
 from flashsale.demo.view import Scene, View
 
 LOOK_SECONDS = 0.25
-"""The public view is read at most four times a second, as a shop page would."""
+"""The counters are read at most four times a second, as a shop page would read the public view."""
 
-ServerStarter = Callable[[Secrets, Path, int], AbstractAsyncContextManager[str]]
-"""Starts a server with these keys, data directory and number of workers; gives its address."""
+ServerStarter = Callable[[Secrets, Path, int, Trouble], AbstractAsyncContextManager[Address]]
+"""Starts a server with these keys, data directory, number of workers and trouble with payments."""
+
+
+@dataclass
+class Heard:
+    """Everything the crowd has told, and what the shop's counters were meanwhile."""
+
+    clock: Clock = field(default_factory=lambda: Clock(0, 0.0))
+    done: Done = field(default_factory=lambda: Done([], 0.0, 0.0, 0.0))
+    answers: list[Answer] = field(default_factory=list)
+    checkouts: list[Checkout] = field(default_factory=list)
+    history: list[Moment] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,8 @@ class DemoOptions:
     out_dir: Path
     countdown_s: float = 5.0
     patience_s: float = 60.0
+    shares: Shares = field(default_factory=Shares)
+    trouble: Trouble = field(default_factory=Trouble)
     keep: bool = False
 
 
@@ -70,31 +87,52 @@ async def run_demo(
         data_dir = options.data_dir or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="flashsale-demo-"))
         )
-        console.print("Starting Valkey, the server and its background work ...", highlight=False)
-        url = await stack.enter_async_context(start_server(keys, data_dir, options.workers))
-        brand = await stack.enter_async_context(Client(url, keys.root_key))
+        console.print(
+            "Starting Valkey, the server, its background work and a payment simulator ...", highlight=False
+        )
+        address = await stack.enter_async_context(
+            start_server(keys, data_dir, options.workers, options.trouble)
+        )
+        brand = await stack.enter_async_context(Client(address.shop, keys.root_key))
+        provider = await stack.enter_async_context(Client(address.provider, address.provider_secret))
         name = await free_name(brand, options.sale.sale)
         crowd = await stack.enter_async_context(crowd_process(keys.crowd_environment()))
-        setting, done, answers = await _sell(options, console, url, name, brand, crowd)
-        told = sorted({sold.reservation for sold in told_reservations(answers)})
-        books = await read_books(brand, name, told)
-        findings = judge(options.sale.stock, options.sale.limit_per_customer, done.crowd, answers, books)
-        result = result_of(options.sale, setting, done, answers, books, findings, [])
-        result = _save(result, answers, options.out_dir, console)
+        setting, heard = await _sell(options, console, address.shop, name, brand, crowd)
+        console.print(
+            "Everybody has gone. Waiting for the last holds and refunds, then reading all books ..."
+        )
+        case = await _case(options.sale, setting, heard, brand, provider)
+        result = result_of(options.sale, setting, heard.done, case, judge(case), heard.history)
+        result = _save(result, heard.answers, options.out_dir, console)
         print_report(console, result)
         on_result(result)
         if options.keep:
-            sku = next(iter(options.sale.stock))
-            console.print(
-                keep_text(url, name, sku, keys.root_key), highlight=False, markup=False, soft_wrap=True
-            )
-            await asyncio.Event().wait()
+            await keep_open(options.sale, console, brand, address.shop, keys.root_key)
+
+
+async def _case(sale: DemoSale, setting: Setting, heard: Heard, brand: Client, provider: Client) -> Case:
+    """All that is to be judged, once nothing moves any more."""
+    reconciled = await settle(brand, setting.name, sale.hold_seconds + sale.hold_extension_seconds)
+    _note(heard, setting.opens_at_ms, await brand.stats(setting.name))
+    case = Case(
+        stock=sale.stock,
+        limit_per_customer=sale.limit_per_customer,
+        hold_ms=sale.hold_seconds * 1000,
+        opens_at_ms=setting.opens_at_ms,
+        late_ms=setting.clock.late_ms,
+        crowd=heard.done.crowd,
+        answers=heard.answers,
+        checkouts=heard.checkouts,
+        books=Books(),
+    )
+    told = sorted({sold.reservation for sold in case.told})
+    return replace(case, books=await read_books(brand, provider, setting.name, told, reconciled))
 
 
 async def _sell(
     options: DemoOptions, console: Console, url: str, name: str, brand: Client, crowd: CrowdProcess
-) -> tuple[Setting, Done, list[Answer]]:
-    """Gather the crowd, define the sale, and watch until everyone has an answer."""
+) -> tuple[Setting, Heard]:
+    """Gather the crowd, define the sale, and watch until nobody waits for anything."""
     address = urlsplit(url)
     plan = Plan(
         host=address.hostname or "127.0.0.1",
@@ -104,6 +142,9 @@ async def _sell(
         connections=min(options.connections, options.shoppers),
         seed=options.seed,
         stock=options.sale.stock,
+        methods=options.sale.methods,
+        hold_seconds=options.sale.hold_seconds,
+        shares=options.shares,
         patience_s=options.patience_s,
     )
     await crowd.tell(plan)
@@ -115,17 +156,21 @@ async def _sell(
         f"{ready.early:,} will press a moment early, {ready.doubles:,} will press twice.",
         highlight=False,
     )
+    console.print(_terms(options.sale), highlight=False)
     opens_at = datetime.now(UTC) + timedelta(seconds=options.countdown_s)
     view = await brand.put_sale(name, options.sale.opening_at(opens_at))
-    scene = Scene(options.sale.title, ready.shoppers, ready.connections)
+    scene = Scene(
+        options.sale.title, ready.shoppers, ready.connections, hold_seconds=options.sale.hold_seconds
+    )
     opens_in = datetime.fromisoformat(view["opens_at"]) - datetime.fromisoformat(view["server_time"])
     scene.opens_at = monotonic() + opens_in.total_seconds()
     scene.looked(view)
     opens_at_ms = round(datetime.fromisoformat(view["opens_at"]).timestamp() * 1000)
     await crowd.tell(Opening(opens_at_ms))
-    with View(console, scene) as shown, _looking(brand, name, shown):
+    heard = Heard()
+    with View(console, scene) as shown, _looking(brand, name, shown, partial(_note, heard, opens_at_ms)):
         shown.say(f"{options.sale.title}: {scene.stock:,} units, opens in {opens_in.total_seconds():.1f} s.")
-        clock, done, answers = await _watch(crowd, shown)
+        await _watch(crowd, shown, heard)
     setting = Setting(
         name=name,
         connections=ready.connections,
@@ -133,40 +178,64 @@ async def _sell(
         seed=options.seed,
         opens_at_ms=opens_at_ms,
         opens_at=view["opens_at"],
-        clock=clock,
+        clock=heard.clock,
+        trouble=options.trouble,
     )
-    return setting, done, answers
+    return setting, heard
 
 
-async def _watch(crowd: CrowdProcess, shown: View) -> tuple[Clock, Done, list[Answer]]:
+def _terms(sale: DemoSale) -> str:
+    """How the holds of the demo differ from those of the definition."""
+    original = int(sale.original.get("hold_seconds", 300))
+    said = f"A hold lasts {sale.hold_seconds} s here instead of {original} s"
+    if sale.hold_extension_seconds:
+        said += f", and {sale.hold_extension_seconds} s more once a payment has begun"
+    if sale.methods_are_ours:
+        said += f"; the definition names no way to pay, so the demo takes {sale.methods[0]}"
+    return f"{said}."
+
+
+async def _watch(crowd: CrowdProcess, shown: View, heard: Heard) -> None:
     """Follow the crowd to its end."""
-    clock = Clock(0, 0.0)
-    answers: list[Answer] = []
     while True:
         match await crowd.hear():
             case Answer() as answer:
-                answers.append(answer)
+                heard.answers.append(answer)
+            case Checkout() as checkout:
+                heard.checkouts.append(checkout)
             case Progress() as progress:
                 shown.scene.heard(progress)
                 shown.changed()
             case Clock() as clock:
-                pass
+                heard.clock = clock
             case Done() as done:
-                return clock, done, answers
+                heard.done = done
+                return
             case other:
                 raise CrowdError(f"the crowd said {other} out of turn")
 
 
+def _note(heard: Heard, opens_at_ms: int, stats: dict[str, Any]) -> None:
+    """Keep the counters of a moment for the picture."""
+    at_ms = datetime.fromisoformat(stats["server_time"]).timestamp() * 1000 - opens_at_ms
+    available, held, paid = (
+        sum(item[what] for item in stats["items"]) for what in ("available", "held", "sold")
+    )
+    heard.history.append(Moment(round(at_ms, 1), available, held, paid))
+
+
 @contextmanager
-def _looking(brand: Client, name: str, shown: View) -> Iterator[None]:
-    """Read the public view of the sale as long as it is shown."""
+def _looking(brand: Client, name: str, shown: View, note: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Read the counters of the sale as long as it is shown."""
 
     async def look() -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             # A look that fails is only missing from the view; what matters is read, and checked, afterwards.
             with contextlib.suppress(ApiError, UnreachableError):
-                shown.scene.looked(await brand.sale(name))
+                stats = await brand.stats(name)
+                shown.scene.looked(stats)
+                note(stats)
 
     task = asyncio.get_running_loop().create_task(look())
     try:

@@ -16,6 +16,8 @@ from pathlib import Path
 from time import monotonic
 
 from flashsale.process import launch
+from flashsale.process.own_simulator import find_simulator
+from flashsale.settings import Settings
 
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 15.0
@@ -27,6 +29,42 @@ _SERVING = re.compile(r"^flashsale is serving on (http://\S+)$", re.MULTILINE)
 
 class ServerError(Exception):
     """The server did not start or has ended; the message has the end of its log."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What goes wrong between the payment provider and the shop: parts of a hundred webhooks."""
+
+    twice_percent: float = 10.0
+    lost_percent: float = 3.0
+    delayed_percent: float = 5.0
+    delay_seconds: float = 2.0
+    reconcile_seconds: int = 2
+    """How often the shop compares its books with the provider's: that is how lost webhooks are found."""
+
+    latency_ms: int = 25
+    """What each answer of the provider takes, as if it were not on this machine."""
+
+    def environment(self) -> dict[str, str]:
+        """The same as settings of the server and of the simulator it brings along."""
+        return {
+            "FLASHSALE_PAYMENT_PROVIDER": "simulator",
+            "FLASHSALE_SIMULATOR_DUPLICATE_PERCENT": str(self.twice_percent),
+            "FLASHSALE_SIMULATOR_LOSE_PERCENT": str(self.lost_percent),
+            "FLASHSALE_SIMULATOR_DELAY_PERCENT": str(self.delayed_percent),
+            "FLASHSALE_SIMULATOR_DELAY_SECONDS": str(self.delay_seconds),
+            "FLASHSALE_SIMULATOR_LATENCY_MS": str(self.latency_ms),
+            "FLASHSALE_RECONCILE_SECONDS": str(self.reconcile_seconds),
+        }
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the shop and its payment provider answer."""
+
+    shop: str
+    provider: str
+    provider_secret: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -56,7 +94,7 @@ class ServerProcess:
     It leads a process group of its own, so that Ctrl-C reaches the demo alone, which then ends it in order.
     """
 
-    def __init__(self, keys: Secrets, data_dir: Path, workers: int) -> None:
+    def __init__(self, keys: Secrets, data_dir: Path, workers: int, trouble: Trouble) -> None:
         data_dir.mkdir(parents=True, exist_ok=True)
         self._log = log = data_dir / "server.log"
         self._log_start = log.stat().st_size if log.exists() else 0
@@ -71,7 +109,7 @@ class ServerProcess:
             with log.open("ab") as output:
                 self._process = subprocess.Popen(
                     [sys.executable, "-I", "-S", launch.__file__, *tie, *serve],
-                    env=keys.server_environment(),
+                    env=keys.server_environment() | trouble.environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -131,11 +169,17 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def embedded_server(keys: Secrets, data_dir: Path, workers: int) -> AsyncIterator[str]:
-    """Run a server with its own Valkey in `data_dir`; yields its address and ends it in any case."""
-    server = ServerProcess(keys, data_dir, workers)
+async def embedded_server(
+    keys: Secrets, data_dir: Path, workers: int, trouble: Trouble
+) -> AsyncIterator[Address]:
+    """Run a server with its own Valkey and payment simulator in `data_dir`, and end it in any case."""
+    server = ServerProcess(keys, data_dir, workers, trouble)
     try:
-        yield await server.url()
+        url = await server.url()
+        beside = find_simulator(Settings(payment_provider="simulator", data_dir=data_dir))
+        if beside.simulator_url is None or beside.simulator_secret is None:
+            raise ServerError("the server has brought no payment simulator along")
+        yield Address(url, beside.simulator_url, beside.simulator_secret.get_secret_value())
     finally:
         try:
             await server.stop()

@@ -1,4 +1,4 @@
-"""Who is in the crowd: customers, what each wants, how each presses, and the bytes each sends."""
+"""Who is in the crowd: customers, what each wants, how each presses and pays, and the bytes each sends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from flashsale.demo.habits import Habit, draw_habit
 from flashsale.demo.messages import Plan
 from flashsale.identity.tokens import ShopperTokens
 
@@ -26,8 +27,10 @@ class Member:
     customer: str
     sku: str
     request: bytes
+    token: str
     early_ms: float
     double_ms: float
+    habit: Habit
 
 
 def gather(plan: Plan, tokens: ShopperTokens) -> list[Member]:
@@ -37,16 +40,24 @@ def gather(plan: Plan, tokens: ShopperTokens) -> list[Member]:
     weights = [max(1, units) for units in plan.stock.values()]
     numbers = list(range(1, plan.shoppers + 1))
     chance.shuffle(numbers)
-    return [_member(plan, tokens, chance, number, chance.choices(skus, weights)[0]) for number in numbers]
+    # Habits have draws of their own: who presses how does not depend on who will pay.
+    manners = random.Random(plan.seed + 2)
+    return [
+        _member(plan, tokens, chance, number, chance.choices(skus, weights)[0], draw_habit(plan, manners))
+        for number in numbers
+    ]
 
 
-def _member(plan: Plan, tokens: ShopperTokens, chance: random.Random, number: int, sku: str) -> Member:
+def _member(
+    plan: Plan, tokens: ShopperTokens, chance: random.Random, number: int, sku: str, habit: Habit
+) -> Member:
     customer = f"shopper-{number:06d}"
+    token = tokens.issue(customer, TOKEN_SECONDS)
     body = orjson.dumps({"items": [{"sku": sku, "quantity": 1}]})
     head = (
         f"POST /v1/sales/{plan.sale}/reservations HTTP/1.1\r\n"
         f"Host: {plan.host}:{plan.port}\r\n"
-        f"Authorization: Bearer {tokens.issue(customer, TOKEN_SECONDS)}\r\n"
+        f"Authorization: Bearer {token}\r\n"
         f"Idempotency-Key: press-{chance.getrandbits(64):016x}\r\n"
         "Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
@@ -57,6 +68,8 @@ def _member(plan: Plan, tokens: ShopperTokens, chance: random.Random, number: in
         customer=customer,
         sku=sku,
         request=head.encode() + body,
+        token=token,
         early_ms=chance.uniform(5, EARLY_MS_MAX) if early else 0.0,
         double_ms=chance.uniform(5, DOUBLE_MS_MAX) if double else 0.0,
+        habit=habit,
     )

@@ -1,158 +1,86 @@
 """The verdict: what the clients were told, held against what the server has in its books.
 
 `judge` is pure: it is given the answers of the crowd and what was read from the server afterwards, and
-returns every contradiction it finds. No findings is the only green.
+returns every contradiction it finds. No findings is the only green. `units` and `money` are its other two parts.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from math import inf
 
+from flashsale.demo.case import NAMED_MAX, Books, Case, Finding, Sold, counted, named
 from flashsale.demo.messages import FINAL, Answer, Shopper
-
-Fault = Literal[
-    "oversold",
-    "undersold",
-    "lost",
-    "unanswered",
-    "contradicted",
-    "place",
-    "limit",
-    "counters",
-    "audit",
-    "refused",
-]
-
-NAMED_MAX = 5
-"""A finding names this many culprits and counts the rest."""
+from flashsale.demo.money import judge_money
+from flashsale.demo.units import judge_units
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong, and a sentence that names what."""
-
-    fault: Fault
-    detail: str
-
-
-@dataclass(frozen=True)
-class Counters:
-    """The server's counters of one item, in units."""
-
-    stock: int
-    available: int
-    held: int
-    sold: int
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A reservation as the server has it."""
-
-    customer: str
-    status: str
-    place: int
-    units: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Books:
-    """What the server said when everything was over.
-
-    `kept` has each reservation that a client was told of, None where the server knows none of that id.
-    """
-
-    items: Mapping[str, Counters]
-    place: int
-    kept: Mapping[str, Kept | None]
-    audit_ok: bool
-    audit_findings: list[str] = field(default_factory=list)
-    audit_facts: int = 0
-
-
-@dataclass(frozen=True)
-class Sold:
-    """A reservation as its customer was told of it."""
-
-    reservation: str
-    customer: str
-    sku: str
-    place: int
-
-
-def told_reservations(answers: Iterable[Answer]) -> list[Sold]:
-    """Every different reservation, customer, sku and place that a 201 or 200 spoke of, by place."""
-    told = {
-        Sold(answer.reservation, answer.customer, answer.sku, answer.place)
-        for answer in answers
-        if answer.kind in ("sale", "replay")
-    }
-    return sorted(told, key=lambda sold: (sold.place, sold.reservation, sold.customer))
-
-
-def judge(
-    stock: Mapping[str, int],
-    limit_per_customer: int | None,
-    crowd: list[Shopper],
-    answers: list[Answer],
-    books: Books,
-) -> list[Finding]:
+def judge(case: Case) -> list[Finding]:
     """Every contradiction between the stock, the answers given and the books; none when all is well."""
-    told = told_reservations(answers)
+    told, books = case.told, case.books
     return [
-        *_answers_kept(crowd, answers),
-        *_units_exact(stock, crowd, answers, told, books),
-        *_reservations_found(told, books),
+        *_answers_kept(case, told),
+        *judge_units(case, told),
+        *_reservations_found(case, told),
         *_places_gapless(told, books),
-        *_limits_kept(limit_per_customer, told, books),
-        *_counters_add_up(stock, books),
+        *_limits_kept(case, told),
+        *_counters_add_up(case.stock, books),
+        *judge_money(case),
         *(Finding("audit", detail) for detail in _audit(books)),
     ]
 
 
-def _answers_kept(crowd: list[Shopper], answers: list[Answer]) -> Iterable[Finding]:
+def _answers_kept(case: Case, told: list[Sold]) -> Iterable[Finding]:
     """Everyone got exactly one final answer: whoever was answered twice was told the same twice."""
     final: dict[int, list[Answer]] = defaultdict(list)
-    for answer in answers:
+    for answer in case.answers:
         if answer.kind in FINAL:
             final[answer.shopper].append(answer)
-    unanswered = [shopper.customer for index, shopper in enumerate(crowd) if not final[index]]
+    unanswered = [shopper.customer for index, shopper in enumerate(case.crowd) if not final[index]]
     if unanswered:
         yield Finding(
-            "unanswered", f"{_count(unanswered, 'shopper')} never got a final answer: {_named(unanswered)}"
+            "unanswered", f"{counted(unanswered, 'shopper')} never got a final answer: {named(unanswered)}"
         )
-    refused = [answer for answer in answers if answer.kind == "error"]
+    refused = [answer for answer in case.answers if answer.kind == "error"]
     if refused:
         kinds = Counter(f"{answer.status} {answer.code or answer.detail[:60]}".strip() for answer in refused)
-        named = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(NAMED_MAX))
+        details = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(NAMED_MAX))
         yield Finding(
-            "refused", f"{_count(refused, 'press', 'presses')} got an answer no shopper should get: {named}"
+            "refused",
+            f"{counted(refused, 'press', 'presses')} got an answer no shopper should get: {details}",
         )
-    for index, shopper in enumerate(crowd):
-        yield from _one_story(shopper, final[index])
+    failed = [checkout.detail for checkout in case.checkouts if checkout.outcome == "error"]
+    if failed:
+        yield Finding(
+            "refused", f"{counted(failed, 'checkout')} got an answer no shopper should get: {named(failed)}"
+        )
+    first_end_ms: dict[str, float] = defaultdict(lambda: inf)
+    for sold in told:
+        first_end_ms[sold.sku] = min(first_end_ms[sold.sku], sold.begin_ms + case.hold_ms)
+    for index, shopper in enumerate(case.crowd):
+        yield from _one_story(shopper, final[index], first_end_ms[shopper.sku])
 
 
-def _one_story(shopper: Shopper, final: list[Answer]) -> Iterable[Finding]:
+def _one_story(shopper: Shopper, final: list[Answer], first_end_ms: float) -> Iterable[Finding]:
     held = [answer for answer in final if answer.kind in ("sale", "replay")]
     ids = sorted({answer.reservation for answer in held})
     if len(ids) > 1:
         yield Finding(
             "contradicted",
-            f"{shopper.customer} pressed with one Idempotency-Key and was told of {len(ids)}: {_named(ids)}",
+            f"{shopper.customer} pressed with one Idempotency-Key and was told of {len(ids)}: {named(ids)}",
         )
     elif len({answer.place for answer in held}) > 1:
         places = sorted({str(answer.place) for answer in held})
         yield Finding(
-            "contradicted", f"{shopper.customer} was told several places for {ids[0]}: {_named(places)}"
+            "contradicted", f"{shopper.customer} was told several places for {ids[0]}: {named(places)}"
         )
     elif sum(answer.kind == "sale" for answer in held) > 1:
         yield Finding(
             "contradicted", f"{shopper.customer} was answered 201 twice for one Idempotency-Key: {ids[0]}"
         )
-    if held and any(answer.kind == "sold_out" for answer in final):
+    sold_out = [answer for answer in final if answer.kind == "sold_out"]
+    if any(_contradict(yes, no, first_end_ms) for yes in held for no in sold_out):
         yield Finding(
             "contradicted",
             f"{shopper.customer} was told both that {ids[0]} is theirs and that it is sold out",
@@ -160,56 +88,41 @@ def _one_story(shopper: Shopper, final: list[Answer]) -> Iterable[Finding]:
     if any(answer.told_customer != shopper.customer for answer in held):
         others = sorted({answer.told_customer for answer in held} - {shopper.customer})
         yield Finding(
-            "contradicted", f"{shopper.customer} was answered with a reservation of {_named(others)}"
+            "contradicted", f"{shopper.customer} was answered with a reservation of {named(others)}"
         )
 
 
-def _units_exact(
-    stock: Mapping[str, int], crowd: list[Shopper], answers: list[Answer], told: list[Sold], books: Books
-) -> Iterable[Finding]:
-    """Not one unit too many, not one too few, as the clients were told and as the server counts."""
-    wanted = Counter(shopper.sku for shopper in crowd)
-    promised = Counter(sku for sku, _ in {(sold.sku, sold.reservation) for sold in told})
-    refused = Counter(answer.sku for answer in answers if answer.kind == "sold_out")
-    for sku, units in stock.items():
-        counters = books.items.get(sku, Counters(0, 0, 0, 0))
-        taken = counters.held + counters.sold
-        for who, count in (("clients were told of", promised[sku]), ("the server holds", taken)):
-            if count > units:
-                yield Finding("oversold", f"{sku}: {who} {count:,} units, and there were {units:,}")
-            elif count < min(units, wanted[sku]):
-                yield Finding(
-                    "undersold",
-                    f"{sku}: {who} {count:,} units, and {wanted[sku]:,} shoppers wanted {units:,} units",
-                )
-        if taken > promised[sku]:
-            yield Finding(
-                "lost", f"{sku}: the server holds {taken:,} units, and clients were told of {promised[sku]:,}"
-            )
-        if refused[sku] and counters.available > 0:
-            yield Finding(
-                "undersold",
-                f"{sku}: {refused[sku]:,} answers said sold out, and {counters.available:,} units are left",
-            )
+def _contradict(held: Answer, sold_out: Answer, first_end_ms: float) -> bool:
+    """Whether nobody who was told the one could be told the other: before any hold has ended, or afterwards."""
+    return max(held.received_ms, sold_out.received_ms) < first_end_ms or sold_out.sent_ms >= held.received_ms
 
 
-def _reservations_found(told: list[Sold], books: Books) -> Iterable[Finding]:
-    """Every reservation told is on the server: that customer's, held, for that unit, at that place."""
-    missing = [sold.reservation for sold in told if books.kept.get(sold.reservation) is None]
+def _reservations_found(case: Case, told: list[Sold]) -> Iterable[Finding]:
+    """Every reservation told is on the server: that customer's, for that unit, at that place; paid for, or ended."""
+    missing = [sold.reservation for sold in told if case.books.kept.get(sold.reservation) is None]
     if missing:
         yield Finding(
             "lost",
-            f"{_count(missing, 'reservation')} told to clients cannot be found on the server: "
-            f"{_named(missing)}",
+            f"{counted(missing, 'reservation')} told to clients cannot be found on the server: {named(missing)}",
         )
+    told_paid = {checkout.reservation for checkout in case.checkouts if checkout.outcome == "paid"}
     for sold in told:
-        kept = books.kept.get(sold.reservation)
+        kept = case.books.kept.get(sold.reservation)
         if kept is None:
             continue
-        expected = Kept(sold.customer, "held", sold.place, {sold.sku: 1})
-        if kept != expected:
+        expected, found = (sold.customer, sold.place, {sold.sku: 1}), (kept.customer, kept.place, kept.units)
+        if found != expected:
             yield Finding(
-                "lost", f"{sold.reservation}: the client was told {expected}, the server has {kept}"
+                "lost", f"{sold.reservation}: the client was told {expected}, the server has {found}"
+            )
+        if sold.reservation in told_paid and kept.status != "confirmed":
+            yield Finding(
+                "lost",
+                f"{sold.reservation}: {sold.customer} was told that it is paid, and it is {kept.status}",
+            )
+        elif kept.status not in ("confirmed", "expired"):
+            yield Finding(
+                "lost", f"{sold.reservation} is {kept.status}: it should be paid for, or have run out by now"
             )
 
 
@@ -224,7 +137,7 @@ def _places_gapless(told: list[Sold], books: Books) -> Iterable[Finding]:
         if len(customers) > 1:
             yield Finding(
                 "oversold",
-                f"{reservation} was given to {len(customers)} customers: {_named(sorted(customers))}",
+                f"{reservation} was given to {len(customers)} customers: {named(sorted(customers))}",
             )
     for place, reservations in sorted(holders.items()):
         if len(reservations) > 1:
@@ -236,7 +149,7 @@ def _places_gapless(told: list[Sold], books: Books) -> Iterable[Finding]:
         yield Finding(
             "place",
             f"places should be 1 to {count}; "
-            f"missing: {_named(gaps) or 'none'}; outside: {_named(beyond) or 'none'}",
+            f"missing: {named(gaps) or 'none'}; outside: {named(beyond) or 'none'}",
         )
     if books.place != count:
         yield Finding(
@@ -244,18 +157,18 @@ def _places_gapless(told: list[Sold], books: Books) -> Iterable[Finding]:
         )
 
 
-def _limits_kept(limit_per_customer: int | None, told: list[Sold], books: Books) -> Iterable[Finding]:
-    if limit_per_customer is None:
+def _limits_kept(case: Case, told: list[Sold]) -> Iterable[Finding]:
+    if case.limit_per_customer is None:
         return
     units: Counter[str] = Counter()
     for reservation in {sold.reservation for sold in told}:
-        kept = books.kept.get(reservation)
+        kept = case.books.kept.get(reservation)
         if kept is not None:
             units[kept.customer] += sum(kept.units.values())
-    over = sorted(customer for customer, count in units.items() if count > limit_per_customer)
+    over = sorted(customer for customer, count in units.items() if count > case.limit_per_customer)
     if over:
         yield Finding(
-            "limit", f"{_count(over, 'customer')} over the limit of {limit_per_customer}: {_named(over)}"
+            "limit", f"{counted(over, 'customer')} over the limit of {case.limit_per_customer}: {named(over)}"
         )
 
 
@@ -282,12 +195,3 @@ def _audit(books: Books) -> list[str]:
     if books.audit_findings:
         return books.audit_findings
     return [] if books.audit_ok else ["the audit of the journal failed without saying why"]
-
-
-def _named(names: list[str]) -> str:
-    rest = f" and {len(names) - NAMED_MAX:,} more" if len(names) > NAMED_MAX else ""
-    return ", ".join(names[:NAMED_MAX]) + rest
-
-
-def _count(things: list[object] | list[str] | list[Answer], one: str, many: str = "") -> str:
-    return f"{len(things):,} {one if len(things) == 1 else many or one + 's'}"

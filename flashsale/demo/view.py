@@ -19,6 +19,9 @@ from flashsale.demo.messages import Progress
 
 FRAMES_PER_SECOND = 8
 PLAIN_SECONDS = 1.0
+PLAIN_SECONDS_LATER = 2.5
+"""After the rush there is more time."""
+
 RATE_WINDOW_MS = 500.0
 
 KINDS = (
@@ -29,6 +32,14 @@ KINDS = (
     ("busy", "busy (503)", "magenta"),
     ("cut", "connections cut", "red"),
     ("error", "other errors", "red"),
+)
+
+CHECKOUTS = (
+    ("agreed to pay", "agreed"),
+    ("declined", "declines"),
+    ("walked away", "walked_away"),
+    ("came back", "came_back"),
+    ("sold again", "sold_again"),
 )
 
 
@@ -43,25 +54,29 @@ class Scene:
     stock: int = 0
     available: int = 0
     held: int = 0
+    paid: int = 0
+    hold_seconds: int = 0
     state: str = "scheduled"
     counts: dict[str, int] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
     waiting: int = 0
+    checkouts: dict[str, int] = field(default_factory=dict)
     history: deque[Progress] = field(default_factory=lambda: deque(maxlen=64))
 
-    def looked(self, view: dict[str, Any]) -> None:
-        """Take in the public view of the sale."""
-        self.state = view["state"]
-        self.stock = sum(item["stock"] for item in view["items"])
-        self.available = sum(item["available"] for item in view["items"])
-        self.held = self.stock - self.available
+    def looked(self, stats: dict[str, Any]) -> None:
+        """Take in the counters of the sale."""
+        self.state = stats["state"]
+        items = stats["items"]
+        self.stock, self.available = (sum(item[name] for item in items) for name in ("stock", "available"))
+        self.held, self.paid = (sum(item.get(name, 0) for item in items) for name in ("held", "sold"))
 
     def heard(self, progress: Progress) -> None:
         """Take in what the crowd has been answered so far."""
-        self.counts, self.waiting = progress.counts, progress.waiting
+        self.counts, self.waiting, self.checkouts = progress.counts, progress.waiting, progress.checkouts
         sold = progress.counts.get("sale", 0)
-        if sold > self.held:
-            self.held, self.available = sold, max(0, self.stock - sold)
+        # The crowd may know of sales before the next look. Later, holds end and are sold again.
+        if sold > self.held + self.paid and progress.since_t0_ms < self.hold_seconds * 1000:
+            self.held, self.available = sold - self.paid, max(0, self.stock - sold)
         self.history.append(progress)
         while len(self.history) > 2 and progress.since_t0_ms - self.history[1].since_t0_ms >= RATE_WINDOW_MS:
             self.history.popleft()
@@ -75,7 +90,9 @@ class Scene:
     def render(self) -> RenderableType:
         """The frame for now."""
         return Panel(
-            Group(self._clock(), Text(), self._units(), Text(), self._answers()), title=self.title, width=78
+            Group(self._clock(), Text(), self._units(), Text(), self._answers(), Text(), self._after()),
+            title=self.title,
+            width=78,
         )
 
     def _clock(self) -> Text:
@@ -91,7 +108,11 @@ class Scene:
         table.add_column(width=10)
         table.add_column(width=7, justify="right")
         table.add_column(width=54)
-        for name, units, style in (("available", self.available, "green"), ("held", self.held, "red")):
+        for name, units, style in (
+            ("available", self.available, "green"),
+            ("held", self.held, "red"),
+            ("paid", self.paid, "bright_blue"),
+        ):
             bar = ProgressBar(total=max(1, self.stock), completed=units, width=52, complete_style=style)
             table.add_row(name, f"{units:,}", bar)
         return table
@@ -107,6 +128,15 @@ class Scene:
             table.add_row(Text(name, style=shown), f"{count:,}", f"{self.rates.get(kind, 0.0):,.0f}")
         table.add_row(Text("waiting", style="dim"), f"{self.waiting:,}", "")
         return table
+
+    def _after(self) -> Text:
+        """What became of holds so far."""
+        text = Text()
+        for name, key in CHECKOUTS:
+            count = self.checkouts.get(key, 0)
+            text.append(f"{name} ", style="dim").append(f"{count:,}", style="bold" if count else "dim")
+            text.append("   ")
+        return text
 
 
 class View:
@@ -141,11 +171,14 @@ class View:
         self._console.print(line, highlight=False, soft_wrap=True)
 
     def changed(self) -> None:
-        """The scene has changed: a live view draws it by itself, elsewhere a line is said, one a second."""
-        if self._live is None and monotonic() - self._said_at >= PLAIN_SECONDS:
+        """The scene has changed: a live view draws it by itself, elsewhere a line is said now and then."""
+        scene = self.scene
+        pause = PLAIN_SECONDS if scene.waiting or not scene.counts else PLAIN_SECONDS_LATER
+        if self._live is None and monotonic() - self._said_at >= pause:
             self._said_at = monotonic()
-            scene = self.scene
-            self.say(
-                f"  available {scene.available:,}, held {scene.held:,}, "
-                f"answers {sum(scene.counts.values()):,}, waiting {scene.waiting:,}"
-            )
+            units = f"  available {scene.available:,}, held {scene.held:,}, paid {scene.paid:,}"
+            if scene.waiting:
+                self.say(f"{units}, answers {sum(scene.counts.values()):,}, waiting {scene.waiting:,}")
+            else:
+                again = scene.checkouts.get("sold_again", 0)
+                self.say(f"{units}, sold again {again:,}")
