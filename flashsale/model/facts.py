@@ -98,8 +98,14 @@ class Fact:
         return Confirmed(data[0] == 1, method_of(data[1]), *_charge(data[2:]))
 
     def refunded(self) -> tuple[bool, str]:
-        """Whether the units of a `reservation.refunded` fact went back on sale, and the reason."""
+        """Whether the units of a `reservation.refunded` fact went back on sale, and the reason.
+
+        Raises:
+            ValueError: it does not say.
+        """
         data = self.data[_TOKEN_BYTES:]
+        if data[:1] not in {b"0", b"1"}:
+            raise ValueError("neither back on sale nor gone")
         return data[:1] == b"1", data[1:].decode()
 
     def charge_refused(self) -> Refused:

@@ -1,7 +1,8 @@
 """A good journal, fact by fact, for tests to damage.
 
 `good()` is a whole sale: defined with two items, opened, sold, extended, cancelled, expired, paused, resumed, restocked and
-closed. `renumbered(facts)` gives facts their numbers anew, as somebody would who wants to hide what he has done.
+closed. `paid()` is one with money: paid in time and late, twice, wrongly, refunded and given back. `renumbered(facts)`
+gives facts their numbers anew, as somebody would who wants to hide what he has done.
 """
 
 from collections.abc import Iterable
@@ -10,11 +11,13 @@ from dataclasses import replace
 import msgspec
 
 from flashsale.model.facts import Fact, FactType
+from flashsale.model.outcomes import Confirm
+from flashsale.model.payment import Money
 from flashsale.model.reservation import Line, Reservation, State, pack_record
 from tests.support.sales import OPENS_MS, definition
 
 HOLD_MS = 60_000
-ANN, BOB, CEM, DAN = (name * 16 for name in "abcd")
+ANN, BOB, CEM, DAN, STRANGER = (name * 16 for name in "abcds")
 TERMS = definition({"car": 3, "bus": 2}, limit=3, item_limits={"bus": 1}, hold_seconds=HOLD_MS // 1000)
 
 
@@ -47,6 +50,39 @@ def said(kind: FactType, at_ms: int) -> Fact:
     return Fact(0, at_ms, kind, b"brand")
 
 
+def confirmed(
+    token: str,
+    reference: str,
+    at_ms: int,
+    *,
+    late: bool = False,
+    amount: int = 100,
+    currency: str = "CNY",
+) -> Fact:
+    data = token.encode() + bytes((late, 1)) + _charge(Money(amount, currency), reference)
+    return Fact(0, at_ms, FactType.CONFIRMED, data)
+
+
+def refunded(token: str, at_ms: int, *, restock: bool = True) -> Fact:
+    return Fact(0, at_ms, FactType.REFUNDED, token.encode() + (b"1" if restock else b"0") + b"why")
+
+
+def refused(
+    token: str, reference: str, reason: int, at_ms: int, *, amount: int = 100, currency: str = "CNY"
+) -> Fact:
+    data = token.encode() + bytes((reason, 1)) + _charge(Money(amount, currency), reference)
+    return Fact(0, at_ms, FactType.CHARGE_REFUSED, data)
+
+
+def given_back(token: str, reference: str, at_ms: int) -> Fact:
+    data = token.encode() + bytes((len(reference),)) + reference.encode() + b"re_1"
+    return Fact(0, at_ms, FactType.CHARGE_REFUNDED, data)
+
+
+def _charge(money: Money, reference: str) -> bytes:
+    return money.pack() + bytes((len(reference),)) + reference.encode()
+
+
 def renumbered(facts: Iterable[Fact]) -> list[Fact]:
     return [replace(fact, seq=seq) for seq, fact in enumerate(facts, start=1)]
 
@@ -71,5 +107,33 @@ def good() -> list[Fact]:
             ended(FactType.EXPIRED, BOB, end + 5000),  # 13
             held(DAN, "dan", 4, ("car", 1), at_ms=end + 6000),  # 14
             said(FactType.SALE_CLOSED, end + 7000),  # 15
+        ]
+    )
+
+
+def paid() -> list[Fact]:
+    """Ends with ann's two cars and cem's late one paid, bob's bus refunded and gone, dan's car refunded and on sale."""
+    at, end = OPENS_MS, OPENS_MS + HOLD_MS
+    return renumbered(
+        [
+            restocked("car", 5),  # 1
+            restocked("bus", 1),  # 2
+            opened(),  # 3
+            held(ANN, "ann", 1, ("car", 2), at_ms=at),  # 4
+            held(BOB, "bob", 2, ("bus", 1), at_ms=at),  # 5
+            held(CEM, "cem", 3, at_ms=at),  # 6
+            held(DAN, "dan", 4, at_ms=at),  # 7
+            refused(ANN, "sim:1", Confirm.WRONG_AMOUNT, at + 10, amount=199),  # 8
+            confirmed(ANN, "sim:2", at + 20, amount=200),  # 9
+            refused(ANN, "sim:3", Confirm.PAID_TWICE, at + 30, amount=200),  # 10
+            confirmed(BOB, "sim:4", at + 40),  # 11
+            confirmed(DAN, "sim:5", at + 50),  # 12
+            refunded(BOB, at + 60, restock=False),  # 13
+            refunded(DAN, at + 70),  # 14
+            given_back(BOB, "sim:4", at + 80),  # 15
+            refused(STRANGER, "sim:6", Confirm.UNKNOWN_RESERVATION, at + 90, currency="EUR"),  # 16
+            ended(FactType.EXPIRED, CEM, end),  # 17
+            confirmed(CEM, "sim:7", end, late=True),  # 18
+            given_back(ANN, "sim:3", end + 10),  # 19
         ]
     )
