@@ -25,7 +25,7 @@ def test_a_job_has_the_layout_that_the_scripts_read() -> None:
     "packed", [b"", b"\x05", b"\x05start", b"\x05start\x00", b"\xff" * 20, b"\x01\xff\x00\x00"]
 )
 def test_what_is_no_job_is_refused(packed: bytes) -> None:
-    with pytest.raises(ValueError, match="not a packed job|'ascii' codec"):
+    with pytest.raises(ValueError, match=r"not a packed job|'ascii' codec"):
         Job.unpack("1-1", packed)
 
 

@@ -65,7 +65,7 @@ def test_a_record_that_is_cut_off_is_refused(length: int) -> None:
     packed = pack_record(RECORD)
     if packed[:length] == pack_record(replace(RECORD, details={})):
         return  # that is a whole one, without details
-    with pytest.raises(ValueError, match="payment|charge|Fate|Status"):
+    with pytest.raises(ValueError, match=r"payment|charge|Fate|Status"):
         unpack_record(packed[:length])
 
 
@@ -73,7 +73,7 @@ def test_a_record_that_is_cut_off_is_refused(length: int) -> None:
 def test_a_record_of_something_else_is_refused(at: int, value: int) -> None:
     packed = bytearray(pack_record(RECORD))
     packed[at] = value
-    with pytest.raises(ValueError, match="payment|charge|Fate|Status"):
+    with pytest.raises(ValueError, match=r"payment|charge|Fate|Status"):
         unpack_record(bytes(packed))
 
 
