@@ -103,7 +103,7 @@ def _draw_units(axes: Axes, result: Result) -> None:
 def _draw_record(axes: Axes, result: Result) -> None:
     names, seconds, colours = [], [], []
     if result.last_unit_held_ms is not None:
-        names.append(f"this run\n{result.places:,} units")
+        names.append(f"this run\n{result.curve[-1][1]:,} units")
         seconds.append(max(0.001, result.last_unit_held_ms / 1000))
         colours.append(COLOURS["sale"][0])
     if result.record is not None:
@@ -129,6 +129,7 @@ def _draw_record(axes: Axes, result: Result) -> None:
 
 
 def _draw_answers(axes: Axes, beside: Axes, answers: Sequence[Answer]) -> None:
+    answers = [answer for answer in answers if not answer.visit]
     received = [answer.received_ms for answer in answers]
     start, end = min([*received, 0.0]), max([*received, 1.0])
     width = next(width for width in BIN_WIDTHS_MS if (end - start) / width <= BINS_MAX)
@@ -150,7 +151,7 @@ def _draw_answers(axes: Axes, beside: Axes, answers: Sequence[Answer]) -> None:
     axes.set_xlim(edges[0], edges[-1])
     _label(
         axes,
-        "Answers received",
+        "Answers to the rush",
         "milliseconds since T0, by the clock of the crowd",
         f"answers in {width:,} ms",
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-HOLD_SECONDS = 6
+HOLD_SECONDS = 5
 """How long a hold lasts in a demo: nobody wants to watch for five minutes how holds that nobody pays for end."""
 
 HOLD_SECONDS_MAX = 60

@@ -187,10 +187,10 @@ def _books(result: Result) -> Table:
     payments = result.payments
     table.add_row(
         "webhooks",
-        f"{payments.webhooks_twice_percent:g} % twice, {payments.webhooks_lost_percent:g} % lost, "
-        f"{payments.webhooks_delayed_percent:g} % late by {payments.webhooks_delay_seconds:g} s; the shop compared "
-        f"{payments.charges_compared:,} charges",
+        f"{payments.webhooks_twice_percent:g} % came twice, {payments.webhooks_lost_percent:g} % never, "
+        f"{payments.webhooks_delayed_percent:g} % late by {payments.webhooks_delay_seconds:g} s",
     )
+    table.add_row("reconciled", f"{payments.charges_compared:,} charges, by the shop with the provider's books")
     table.add_row("crowd pressed", f"from {result.began_ms:,.1f} ms after T0")
     if result.last_sale_told_ms is not None:
         table.add_row("last sale told", f"received {result.last_sale_told_ms:,.1f} ms after T0")

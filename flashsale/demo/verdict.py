@@ -163,7 +163,7 @@ def _limits_kept(case: Case, told: list[Sold]) -> Iterable[Finding]:
     units: Counter[str] = Counter()
     for reservation in {sold.reservation for sold in told}:
         kept = case.books.kept.get(reservation)
-        if kept is not None:
+        if kept is not None and kept.status in ("held", "confirmed"):
             units[kept.customer] += sum(kept.units.values())
     over = sorted(customer for customer, count in units.items() if count > case.limit_per_customer)
     if over:
