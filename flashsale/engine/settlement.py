@@ -5,6 +5,7 @@ provider under a key that makes a repetition harmless, records what came of it i
 `step` is called between every two effects; tests end the process there.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -81,8 +82,8 @@ class Settlement:
             repeated = await self.confirm(sale, [claims[i] for i in again])
             for i, decision in zip(again, repeated, strict=True):
                 decisions[i] = decision
-        for decision in decisions:
-            metrics.CHARGES.labels(decision.outcome.name.lower()).inc()
+        for outcome, count in Counter(decision.outcome for decision in decisions).items():
+            metrics.CHARGES.labels(outcome.name.lower()).inc(count)
         return decisions
 
     async def given_up(self, sale: str, job: Job) -> None:
