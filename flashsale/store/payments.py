@@ -174,10 +174,14 @@ class PaymentStore:
         return _jobs(reply[1])
 
     async def done(self, sale: str, entry_ids: Sequence[str]) -> None:
-        """Acknowledges and deletes jobs that are done."""
+        """Deletes and acknowledges jobs that are done.
+
+        In this order: what is deleted and not acknowledged is dropped by whoever claims it; the other way round it would
+        stay in the stream for ever, should this process end in between.
+        """
         names = SaleKeys.of(sale)
-        await self._lane.command("XACK", names.payments, GROUP, *entry_ids)
         await self._lane.command("XDEL", names.payments, *entry_ids)
+        await self._lane.command("XACK", names.payments, GROUP, *entry_ids)
 
     async def defer(self, sale: str, job: Job, *, delay_ms: int | None, error: str) -> bool:
         """Puts a job off, or aside as dead when `delay_ms` is None. False when another worker has done with it."""

@@ -23,11 +23,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from flashsale.keys import SaleKeys
 from flashsale.model.payment import METHODS
 from flashsale.process.embedded import EmbeddedValkey
 from flashsale.process.ports import ReservedPort
 from flashsale.providers.protocol import PaymentOrder
 from flashsale.providers.signature import HEADER, signature
+from flashsale.scripts.payments import GROUP
 from flashsale.store.client import Store
 from flashsale.store.payments import PaymentStore
 from flashsale.store.sales import SaleStore
@@ -60,6 +62,7 @@ class House:
         self._stack = ExitStack()
         self._worker: Program | None = None
         self.books = folder / "simulator.jsonl"
+        self._read, self._happened, self._sent = 0, 0, set[str]()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -115,14 +118,17 @@ class House:
 
     def undelivered(self) -> tuple[int, int]:
         """Webhooks that the simulator still has to deliver, and how many there ever were: from its file."""
-        happened, sent = 0, set()
-        for line in self.books.read_text().splitlines(keepends=True):
-            if line.endswith("\n"):
+        with self.books.open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
                 kind, *rest = json.loads(line)
-                happened += kind not in {"opened", "sent"}
+                self._happened += kind not in {"opened", "sent"}
                 if kind == "sent":
-                    sent.add(rest[0])
-        return happened - len(sent), happened
+                    self._sent.add(rest[0])
+        return self._happened - len(self._sent), self._happened
 
 
 @dataclass(frozen=True)
@@ -136,10 +142,10 @@ class Verdict:
 class Till:
     """One sale of a house: what its customers, its support, its provider and an auditor do."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, shop: Shop | None = None) -> None:
         self.house = house
         self.sale = new_sale_id()
-        self.shop = Shop(house.url)
+        self.shop = shop or Shop(house.url)
         self.store = Store.connect(house.valkey.url)
         self.payments = PaymentStore(self.store)
         self.sales = SaleStore(self.store)
@@ -322,7 +328,20 @@ class Till:
                 and not before[1][0]
             )
 
-        await soon(look, "nothing is on its way any more")
+        try:
+            await soon(look, "nothing is on its way any more")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {await self.on_its_way()}") from error
+
+    async def on_its_way(self) -> dict[str, Any]:
+        """What `settled` waits for, for whoever reads the failure."""
+        names = SaleKeys.of(self.sale)
+        return {
+            "webhooks": self.house.undelivered(),
+            "jobs": await self.store.redis.xrange(names.payments),
+            "taken": await self.store.redis.xpending(names.payments, GROUP),
+            "waiting": await self.payments.waiting([self.sale]),
+        }
 
     async def verdict(self, *, orders: int = 0, refunds: int = 0) -> None:
         """The audit, the comparison with the provider, and the provider's own books agree upon so many of each."""

@@ -1,0 +1,149 @@
+"""What a payment may go through from its beginning to its end: the customer's and the support's side of it.
+
+Each of these comes to the same end, whatever is killed on the way: everything is asked for again until it is answered.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from tests.support.house import Till, click
+from tests.support_http.client import Answer, Shop, eventually
+
+Act = Callable[[Till], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Journey:
+    """What is done, and how many charges become orders and refunds by it."""
+
+    act: Act
+    orders: int = 0
+    refunds: int = 0
+
+
+class PatientShop(Shop):
+    """Asks again until it is answered: that nobody was there, or no store, is no answer."""
+
+    async def ask(self, *arguments: Any, **options: Any) -> Answer:
+        async def answered() -> Answer | None:
+            try:
+                answer = await Shop.ask(self, *arguments, **options)
+            except aiohttp.ClientError:
+                return None
+            return None if answer.status == 503 else answer
+
+        found = await eventually(answered, f"{arguments} is answered")
+        assert found is not None
+        return found
+
+
+async def click_surely(url: str, outcome: str = "succeed", **money: Any) -> None:
+    """Clicks until the provider has taken note of it."""
+
+    async def clicked() -> bool:
+        try:
+            await click(url, outcome, **money)
+        except aiohttp.ClientError:
+            return False
+        except AssertionError as refusal:
+            # The click before this one was heard, and its answer lost.
+            return "already_paid" in str(refusal) or "refused" in str(refusal)
+        return True
+
+    await eventually(clicked, "the click arrives")
+
+
+async def card(till: Till) -> None:
+    """Consent first, then the charge."""
+    held = await till.hold("ann")
+    await click_surely(await till.ask(held, "ann", "card"))
+    await till.until(held, "confirmed", "paid")
+
+
+async def alipay(till: Till) -> None:
+    """Charged at once."""
+    held = await till.hold("ann")
+    await click_surely(await till.ask(held, "ann", "alipay"))
+    await till.until(held, "confirmed", "paid")
+
+
+async def decline(till: Till) -> None:
+    """Declined, tried again, refused for good."""
+    held = await till.hold("ann")
+    page = await till.ask(held, "ann", "card")
+    await click_surely(page, "decline")
+    await till.until(held, "held", "failed")
+    await click_surely(page, "refuse")
+    await till.until(held, "cancelled", "cancelled")
+
+
+async def cancel(till: Till) -> None:
+    """The customer gives up a payment that is under way."""
+    held = await till.hold("ann")
+    await till.ask(held, "ann", "card")
+    answer = await till.shop.cancel(held, "ann")
+    assert answer.status == 200 or answer.code == "already_cancelled"
+    await till.until(held, "cancelled", "cancelled")
+
+
+async def too_late(till: Till) -> None:
+    """Charged when the hold was over and its units gone."""
+    held = await till.hold("ann")
+    page = await till.ask(held, "ann", "alipay")
+    await eventually(till.queue_is_empty, "the worker has nothing to do")
+    await till.time_passes()
+    await till.hold("bob")
+    await click_surely(page)
+    await till.until(held, "expired", "refunded")
+
+
+async def consent_too_late(till: Till) -> None:
+    """Agreed to when the hold was over and its units gone."""
+    held = await till.hold("ann")
+    page = await till.ask(held, "ann", "klarna")
+    await eventually(till.queue_is_empty, "the worker has nothing to do")
+    await till.time_passes()
+    await till.hold("bob")
+    await click_surely(page)
+    await till.until(held, "expired", "cancelled")
+
+
+async def support_refund(till: Till) -> None:
+    """An order that is undone."""
+    held = await till.hold("ann")
+    await click_surely(await till.ask(held, "ann", "paypal"))
+    await till.until(held, "confirmed", "paid")
+    await till.refund(held)
+    await till.until(held, "refunded", "refunded")
+
+
+async def second_method(till: Till) -> None:
+    """A payment that is given up for another."""
+    held = await till.hold("ann")
+    await till.ask(held, "ann", "card")
+    await click_surely(await till.ask(held, "ann", "bank_transfer"))
+    await till.until(held, "confirmed", "paid")
+
+
+JOURNEYS = {
+    "card": Journey(card, orders=1),
+    "alipay": Journey(alipay, orders=1),
+    "decline": Journey(decline),
+    "cancel": Journey(cancel),
+    "too late": Journey(too_late, refunds=1),
+    "consent too late": Journey(consent_too_late),
+    "support refund": Journey(support_refund, refunds=1),
+    "second method": Journey(second_method, orders=1),
+}
+
+
+async def quietly(what: Awaitable[None]) -> None:
+    """Waits for a task that was cancelled."""
+    try:
+        await what
+    except asyncio.CancelledError:
+        return

@@ -1,0 +1,194 @@
+"""kill -9 between every two effects of a payment: of the worker, of the store, of the provider. The end is the same.
+
+First each journey is made undisturbed, by a worker that writes down its steps. Then it is made again for every one of
+those steps, and something is killed there; a worker of the usual kind takes over, or what was killed is started again. All
+books must then be what they are after the undisturbed journey: one charge and one order, or one charge and one refund.
+"""
+
+import asyncio
+import inspect
+import re
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flashsale.engine import settlement
+from flashsale.store.client import StoreUnavailableError
+from tests.crash.journeys import JOURNEYS, Journey, PatientShop, click_surely, quietly
+from tests.crash.pay_worker import PayWorker, Plan
+from tests.support.house import House, Till
+from tests.support_http.client import eventually
+
+pytestmark = pytest.mark.slow
+
+State = dict[str, Any]
+
+_told: dict[str, list[str]] = {}
+"""Journey -> the steps of its worker when nothing disturbs it, in order."""
+
+
+class PatientTill(Till):
+    """One whose store and server may be away for a while."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house, PatientShop(house.url))
+
+    async def queue_is_empty(self) -> bool:
+        try:
+            return await super().queue_is_empty()
+        except StoreUnavailableError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A shop whose store keeps its data as shipped; the workers are brought by the tests."""
+    env = {"FLASHSALE_PAYMENT_CLAIM_MS": "100"}
+    with House(tmp_path_factory.mktemp("crash"), durable=True, work=False, env=env) as house:
+        yield house
+
+
+def worker_of(house: House, folder: Path, plan: Plan | None = None) -> PayWorker:
+    return PayWorker(folder, {**house.env, "FLASHSALE_REDIS_URL": house.valkey.url}, plan)
+
+
+@asynccontextmanager
+async def kept_alive(house: House, folder: Path, plan: Plan | None) -> AsyncIterator[PayWorker]:
+    """A worker with this plan; whatever ends is started again, as a supervisor does."""
+    workers = [worker_of(house, folder, plan)]
+
+    async def watch() -> None:
+        while True:
+            if workers[-1].exitcode is not None:
+                workers.append(worker_of(house, folder))
+            if not house.valkey.is_running():
+                await asyncio.to_thread(house.valkey.restart)
+            if house.simulator.program.process.poll() is not None:
+                await asyncio.to_thread(house.simulator.start_again)
+            await asyncio.sleep(0.01)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield workers[0]
+    finally:
+        watching.cancel()
+        await quietly(watching)
+        for worker in workers:
+            await asyncio.to_thread(worker.stop)
+
+
+async def state_of(till: Till) -> State:
+    """What a journey has come to."""
+    report = await till.shop.audit(till.sale)
+    return {
+        "items": report["items"],
+        "reservations": report["reservations"],
+        "ledger": [(each["method"], each["status"], each["refunded"]) for each in await till.ledger()],
+    }
+
+
+async def travel(
+    house: House, journey: Journey, folder: Path, plan: Plan | None = None
+) -> tuple[State, PayWorker]:
+    """One journey to its end, checked: what it has come to, and the worker that had the plan."""
+    async with PatientTill(house) as till:
+        await till.store.redis.flushall()  # workers look at every sale there is
+        await till.open(stock=1)
+        async with kept_alive(house, folder, plan) as worker:
+            await journey.act(till)
+            await till.settled()
+            await till.verdict(orders=journey.orders, refunds=journey.refunds)
+            state = await state_of(till)
+    return state, worker
+
+
+async def undisturbed(house: House, name: str, folder: Path) -> tuple[list[str], State]:
+    """The steps of a journey that nothing disturbs, and what it comes to."""
+    state, worker = await travel(house, JOURNEYS[name], folder)
+    _told[name] = worker.steps()
+    return _told[name], state
+
+
+@pytest.mark.parametrize("name", JOURNEYS)
+async def test_the_worker_is_killed(house: House, name: str, tmp_path: Path) -> None:
+    """At every single step."""
+    steps, expected = await undisturbed(house, name, tmp_path)
+    for step, count in Counter(steps).items():
+        for nth in range(1, count + 1):
+            state, worker = await travel(house, JOURNEYS[name], tmp_path, Plan(step, nth))
+            assert state == expected, (step, nth)
+            assert worker.exitcode == -signal.SIGKILL, f"{step} did not come {nth} times: {worker.steps()}"
+
+
+@pytest.mark.parametrize("name", JOURNEYS)
+async def test_the_store_is_killed(house: House, name: str, tmp_path: Path) -> None:
+    """At every kind of step; the worker lives on."""
+    steps, expected = await undisturbed(house, name, tmp_path)
+    for step in dict.fromkeys(steps):
+        before = house.valkey.pid
+        state, worker = await travel(house, JOURNEYS[name], tmp_path, Plan(step, pid=before))
+        assert state == expected, step
+        assert worker.exitcode == 0
+        assert house.valkey.pid != before, f"{step} did not come: {worker.steps()}"
+
+
+@pytest.mark.parametrize("name", JOURNEYS)
+async def test_the_provider_is_killed(house: House, name: str, tmp_path: Path) -> None:
+    """Before and after every kind of call to it; the worker lives on."""
+    steps, expected = await undisturbed(house, name, tmp_path)
+    for step in dict.fromkeys(each for each in steps if each.endswith((".ask", ".asked"))):
+        before = house.simulator.program.pid
+        state, worker = await travel(house, JOURNEYS[name], tmp_path, Plan(step, pid=before))
+        assert state == expected, step
+        assert worker.exitcode == 0
+        assert house.simulator.program.pid != before, f"{step} did not come: {worker.steps()}"
+
+
+async def test_no_step_is_forgotten(house: House, tmp_path: Path) -> None:
+    """Every step that the source names comes in one of the journeys at least."""
+    for name in JOURNEYS.keys() - _told.keys():
+        await undisturbed(house, name, tmp_path)
+    source = inspect.getsource(settlement)
+    named = set(re.findall(r"_step\(\"([a-z.]+)\"\)", source))
+    assert len(named) == len(re.findall(r"_step\(", source)), "every step has a name that can be read here"
+    assert named == {step for steps in _told.values() for step in steps}
+
+
+async def test_two_workers_have_the_same_jobs(house: House, tmp_path: Path) -> None:
+    """Jobs are claimed from a worker that is alive and only slow: everything is done twice, and has happened once."""
+    async with PatientTill(house) as till:
+        await asyncio.to_thread(house.simulator.set_faults, latency_ms=400)
+        await till.open(stock=8)
+        workers = [worker_of(house, tmp_path) for _ in range(2)]
+        try:
+
+            async def order(customer: str, method: str) -> str:
+                held = await till.hold(customer)
+                await till.ask(held, customer, method)
+                return held
+
+            helds = await asyncio.gather(*[order(f"c-{n}", ("card", "alipay")[n % 2]) for n in range(8)])
+            pages = [(await till.read(held))["payment"]["action"]["url"] for held in helds]
+            await asyncio.gather(*[click_surely(page) for page in pages])
+            for held in helds:
+                await till.until(held, "confirmed", "paid")
+            await asyncio.gather(*[till.refund(held) for held in helds[:3]])
+            for held in helds[:3]:
+                await till.until(held, "refunded", "refunded")
+            await till.settled()
+        finally:
+            await asyncio.to_thread(house.simulator.set_faults, latency_ms=0)
+            for worker in workers:
+                await asyncio.to_thread(worker.stop)
+        await till.verdict(orders=5, refunds=3)
+        assert len(await till.ledger()) == 8, "one payment for each attempt"
+        starts = Counter(step for worker in workers for step in worker.steps())
+        assert starts["start.ask"] > 8, "both have worked on the same jobs"
+        assert starts["refund.ask"] > 3
+        assert all(worker.steps() for worker in workers)
+        await eventually(till.queue_is_empty, "the queue is empty")
