@@ -1,5 +1,6 @@
 """The largest calls that settings and definitions allow: Lua's stack holds 8,000 values, and every call must fit."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -9,10 +10,20 @@ from flashsale.model.outcomes import Confirm, Settle
 from flashsale.model.payment import Money, PaymentStatus
 from flashsale.model.reservation import Reservation
 from flashsale.scripts.reserve import Claim, Held, Refused, Replayed
+from flashsale.store.client import Store
+from flashsale.store.sales import SaleStore
 from tests.support.sales import claim
 from tests.support.shop import Shop
 
 MOST_CLAIMS = 1000  # FLASHSALE_BATCH_LIMIT allows no more
+
+
+@pytest.fixture
+async def sale_store(store: Store) -> AsyncIterator[SaleStore]:
+    """One that waits: it is the size that matters here, and not how busy the machine is."""
+    sale_store = SaleStore(store, timeout_s=60)
+    yield sale_store
+    await sale_store.close()
 
 
 def of_ten_lines(number: int, key: str | None) -> Claim:
