@@ -16,6 +16,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from flashsale.api.problems import Problem
 from flashsale.api.protocol import Runner
 from flashsale.logs import configure_logs
 from flashsale.process.child import ParentWatch, StopSignals, raise_file_limit
@@ -68,6 +69,7 @@ async def _serve(
         parent.on_death(signals.leave_soon, drain_seconds + LEAVE_SECONDS)
     runner = Runner(
         make_app(),
+        _unreadable,
         access_log=None,
         shutdown_timeout=CUT_SECONDS,
         max_line_size=MAX_LINE_BYTES,
@@ -87,6 +89,10 @@ async def _serve(
     finally:
         await runner.cleanup()
     logger.info("worker.ended")
+
+
+def _unreadable() -> web.Response:
+    return Problem("malformed", "The request is not HTTP that this server can read.").response()
 
 
 async def _drain(

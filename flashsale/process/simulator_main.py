@@ -13,14 +13,18 @@ from collections.abc import Callable
 
 import structlog
 import uvloop
+from aiohttp import web
 
+from flashsale.api.protocol import Runner
 from flashsale.logs import configure_logs
 from flashsale.process.child import ParentWatch, StopSignals, raise_file_limit
 from flashsale.process.listeners import BACKLOG, listening_url
 from flashsale.settings import Settings, load_settings
-from flashsale.simulator.server import Simulator
+from flashsale.simulator.answers import unreadable
+from flashsale.simulator.server import build_app
 
 LEAVE_SECONDS = 1.0
+IDLE_SECONDS = 75.0
 
 logger = structlog.get_logger("flashsale.process.simulator_main")  # run as __main__
 
@@ -50,10 +54,21 @@ async def _serve(
     if parent is not None:
         parent.on_death(signals.leave_soon, LEAVE_SECONDS + 1)
     url = listening_url(listener, settings.simulator_host)
-    async with Simulator(settings, listener, url, BACKLOG):
+    runner = Runner(
+        build_app(settings, url),
+        unreadable,
+        access_log=None,
+        shutdown_timeout=LEAVE_SECONDS,
+        keepalive_timeout=IDLE_SECONDS,
+    )
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
         logger.info("simulator.ready", url=url)
         on_ready(url)
         await signals.leave.wait()
+    finally:
+        await runner.cleanup()
     logger.info("simulator.ended")
 
 

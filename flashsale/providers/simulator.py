@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
 
+import aiohttp
 import msgspec
+from yarl import URL
 
 from flashsale.model.payment import PaymentStatus
 from flashsale.providers.protocol import (
@@ -19,11 +21,11 @@ from flashsale.providers.protocol import (
     Started,
 )
 from flashsale.providers.signature import HEADER, verify
-from flashsale.providers.wire import Pool, WireError
 from flashsale.settings import Settings
 
 TIMEOUT_SECONDS: Final = 10.0
 CONNECTIONS: Final = 64
+MAX_ANSWER_BYTES: Final = 4_194_304
 PAGE_PAYMENTS: Final = 500
 DESCRIPTION_CHARACTERS: Final = 500
 MANUAL_METHODS: Final = frozenset({"card", "paypal", "klarna"})
@@ -93,8 +95,8 @@ class Simulator:
         self._url = url
         self._secret = secret.encode()
         self._tolerance_s = tolerance_s
-        self._headers = f"Authorization: Bearer {secret}\r\nContent-Type: application/json\r\n"
-        self._pool: Pool | None = None
+        self._headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+        self._session: aiohttp.ClientSession | None = None
 
     def capture_of(self, method: str) -> Capture:
         """Both ways occur, as both do at real providers."""
@@ -181,9 +183,9 @@ class Simulator:
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def _change(self, payment_id: str, verb: str) -> ProviderPayment:
         path = f"/v1/payments/{quote(payment_id, safe='')}/{verb}"
@@ -197,20 +199,33 @@ class Simulator:
 
     async def _call(self, method: str, path: str, body: object = None, key: str | None = None) -> bytes:
         """The body of a good answer. Raises `ProviderError`."""
-        if self._pool is None:
-            self._pool = Pool(self._url, CONNECTIONS, TIMEOUT_SECONDS)
-        headers = self._headers if key is None else f"{self._headers}Idempotency-Key: {key}\r\n"
-        data = b"" if body is None else _encode(body)
+        headers = self._headers if key is None else {**self._headers, "Idempotency-Key": key}
+        data = None if body is None else _encode(body)
+        url = URL(self._url + path, encoded=True)  # ids are quoted already: nothing in them is to be resolved
         try:
-            reply = await self._pool.ask(method, path, headers, data)
-        except WireError as error:
-            raise ProviderError(f"The simulator does not answer ({error}).", retry=True) from error
-        if reply.status == 200:
-            return reply.body
-        trouble = _trouble(reply.body)
+            async with self._opened().request(
+                method, url, data=data, headers=headers, allow_redirects=False
+            ) as response:
+                status, raw = response.status, await _answer_of(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            reason = type(error).__name__
+            raise ProviderError(f"The simulator does not answer ({reason}).", retry=True) from error
+        if status == 200:
+            return raw
+        trouble = _trouble(raw)
         if trouble.code == "unknown_payment":
             raise _UnknownError(trouble.message, retry=False)
-        raise ProviderError(trouble.message, retry=reply.status not in _REFUSALS)
+        raise ProviderError(trouble.message, retry=status not in _REFUSALS)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """Made in the loop that uses it."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
 
 
 class _UnknownError(ProviderError):
@@ -227,6 +242,16 @@ def from_settings(settings: Settings) -> Simulator | None:
         rate=settings.simulator_rate,
         tolerance_s=settings.simulator_tolerance_seconds,
     )
+
+
+async def _answer_of(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer; empty when it is larger than any of the simulator's."""
+    raw = bytearray()
+    async for chunk in response.content.iter_any():
+        raw += chunk
+        if len(raw) > MAX_ANSWER_BYTES:
+            return b""
+    return bytes(raw)
 
 
 def _read(raw: bytes, decoder: msgspec.json.Decoder[_Read]) -> _Read:

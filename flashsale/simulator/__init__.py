@@ -8,8 +8,8 @@ faults    what goes wrong, drawn from a seed
 books     the file in which the ledger outlives the process
 desk      carries out what is asked: written down, done, told
 webhooks  the delivery of events
-http      a small server; `bodies` reads what it is sent, `answers` are what it says
+bodies    what it is sent over HTTP; `answers` are what it says
 shop      the calls of a shop
 shopper   the `page` on which a shopper pays, and the click on it
-server    all of it together
+server    all of it together, as an application of aiohttp
 """

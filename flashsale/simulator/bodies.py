@@ -9,6 +9,7 @@ from msgspec import Meta
 from flashsale.providers.protocol import Capture
 from flashsale.simulator.records import Order, Outcome
 
+MAX_BODY_BYTES: Final = 65_536
 MAX_KEY_CHARACTERS: Final = 255
 MAX_FIELDS: Final = 16
 
@@ -72,8 +73,8 @@ class Listing(msgspec.Struct, frozen=True):
 
 def read_key(value: str | None) -> str:
     """The idempotency key, without which nothing is made. Raises `BodyError`."""
-    if not value or len(value) > MAX_KEY_CHARACTERS:
-        raise BodyError(f"Idempotency-Key must be given and have {MAX_KEY_CHARACTERS} characters at most")
+    if not value or len(value) > MAX_KEY_CHARACTERS or not value.isprintable():
+        raise BodyError(f"Idempotency-Key must be given: printable, {MAX_KEY_CHARACTERS} characters at most")
     return value
 
 

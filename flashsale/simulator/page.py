@@ -31,12 +31,12 @@ _POLICY: Final = (
     "base-uri 'none'",
     "frame-ancestors 'none'",
 )
-HEADERS: Final = (
-    ("Content-Security-Policy", "; ".join(_POLICY)),
-    ("Cache-Control", "no-store"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-)
+HEADERS: Final = {
+    "Content-Security-Policy": "; ".join(_POLICY),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 """What to serve the page with. Its address holds the shopper's key, so it is named to nobody."""
 
 _SAID: Final = {

@@ -1,21 +1,24 @@
-"""Puts the simulator together, from the settings."""
+"""Puts the simulator together: an application of aiohttp, made from the settings."""
 
 import asyncio
 import contextlib
-import socket
-from typing import Final, Self
+from collections.abc import AsyncIterator
+from typing import Final
 
 import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from flashsale.settings import Settings
-from flashsale.simulator.answers import answer, refusal
+from flashsale.simulator.answers import answer, refusal, refusal_of, refusal_of_http
+from flashsale.simulator.bodies import MAX_BODY_BYTES, BodyError
 from flashsale.simulator.books import Books
-from flashsale.simulator.desk import Desk
+from flashsale.simulator.desk import Desk, TemporaryError
 from flashsale.simulator.faults import Faults
-from flashsale.simulator.http import Answer, Request, Server
-from flashsale.simulator.ledger import Ledger
+from flashsale.simulator.ledger import Ledger, LedgerError
+from flashsale.simulator.records import Happening
 from flashsale.simulator.shop import Shop
-from flashsale.simulator.shopper import PATH, Shopper
+from flashsale.simulator.shopper import Shopper
 from flashsale.simulator.webhooks import Webhooks
 
 FLUSH_SECONDS: Final = 0.1
@@ -23,61 +26,80 @@ FLUSH_SECONDS: Final = 0.1
 log = structlog.get_logger(__name__)
 
 
-class Simulator:
-    """The simulator on a socket; as a context manager it serves inside the block.
-
-    `url` is where the socket listens.
+def build_app(settings: Settings, url: str) -> web.Application:
+    """The application. `url` is where its socket listens.
 
     Raises:
         BooksError: the file that the settings name cannot be used.
         ValueError: the settings have no secret.
     """
+    if settings.simulator_secret is None:
+        raise ValueError("a simulator needs simulator_secret")
+    secret = settings.simulator_secret.get_secret_value()
+    books = Books(settings.simulator_file) if settings.simulator_file is not None else None
+    desk = Desk(Ledger(settings.simulator_seed), books, Faults.from_settings(settings))
+    undelivered = desk.restore()
 
-    def __init__(self, settings: Settings, listener: socket.socket, url: str, backlog: int = 128) -> None:
-        if settings.simulator_secret is None:
-            raise ValueError("a simulator needs simulator_secret")
-        secret = settings.simulator_secret.get_secret_value()
-        self._listener, self._backlog = listener, backlog
-        books = Books(settings.simulator_file) if settings.simulator_file is not None else None
-        self._desk = desk = Desk(Ledger(settings.simulator_seed), books, Faults.from_settings(settings))
-        self._undelivered = desk.restore()
-        address = settings.simulator_webhook_url
-        self._webhooks = Webhooks(address, secret.encode(), lambda: desk.faults, desk.note_sent)
-        desk.tell = self._webhooks.add
-        self._shopper = Shopper(desk, secret, settings.simulator_public_url or url)
-        self._shop = Shop(desk, self._shopper, secret)
-        self._server = Server(self._handle)
-        self._flushing: asyncio.Task[None] | None = None
+    async def context(_app: web.Application) -> AsyncIterator[None]:
+        async with _at_work(desk, settings.simulator_webhook_url, secret, undelivered):
+            yield
 
-    async def __aenter__(self) -> Self:
-        log.warning("payments.simulated", reason="this payment provider is a simulator: nobody is charged")
-        for event in self._undelivered:
-            self._webhooks.add(event)
-        self._undelivered.clear()
-        self._flushing = asyncio.create_task(self._flush())
-        await self._server.start(self._listener, self._backlog)
-        return self
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_explain])
+    app.cleanup_ctx.append(context)
+    shopper = Shopper(desk, secret, settings.simulator_public_url or url)
+    Shop(desk, shopper, secret).add_routes(app.router)
+    shopper.add_routes(app.router)
+    app.router.add_get("/healthz", _healthz)
+    log.warning("payments.simulated", reason="this payment provider is a simulator: nobody is charged")
+    return app
 
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        if self._flushing is not None:
-            self._flushing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._flushing
-        await self._webhooks.close()
-        self._desk.close()
 
-    def _handle(self, request: Request) -> Answer:
-        if request.path.startswith("/v1/"):
-            return self._shop.handle(request)
-        if request.path.startswith(PATH):
-            return self._shopper.handle(request)
-        if request.path == "/healthz" and request.method == "GET":
-            return answer({"status": "ok"})
-        return refusal(404, "not_found", "There is nothing here.")
+@contextlib.asynccontextmanager
+async def _at_work(
+    desk: Desk, webhook_url: str | None, secret: str, undelivered: list[Happening]
+) -> AsyncIterator[None]:
+    """Inside, events are sent, and what was delivered is written down."""
+    webhooks = Webhooks(webhook_url, secret.encode(), lambda: desk.faults, desk.note_sent)
+    desk.tell = webhooks.add
+    for event in undelivered:
+        webhooks.add(event)
+    flushing = asyncio.create_task(_flush(desk))
+    try:
+        yield
+    finally:
+        flushing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await flushing
+        await webhooks.close()
+        desk.close()
 
-    async def _flush(self) -> None:
-        """Sees that what was delivered is written down soon, also when nothing else happens."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            self._desk.flush()
+
+async def _flush(desk: Desk) -> None:
+    """Sees that what was delivered is written down soon, also when nothing else happens."""
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        desk.flush()
+
+
+@web.middleware
+async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whatever stands in the way of an answer becomes one that says what it is."""
+    try:
+        return await handler(request)
+    except LedgerError as error:
+        return refusal_of(error)
+    except BodyError as error:
+        return refusal(400, "invalid", str(error))
+    except TemporaryError as error:
+        return refusal(500, "failed", str(error))
+    except web.HTTPException as error:
+        return refusal_of_http(error)
+    except web.RequestPayloadError:
+        return refusal(400, "invalid", "The body ends too early, or is not encoded as its header says.")
+    except Exception:
+        log.exception("request.failed", method=request.method, path=request.path)
+        return refusal(500, "failed", "The simulator could not answer; the fault is in its log.")
+
+
+async def _healthz(_request: web.Request) -> web.StreamResponse:
+    return answer({"status": "ok"})

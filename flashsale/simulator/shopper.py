@@ -2,22 +2,24 @@
 
 import hashlib
 import hmac
+from typing import Final
 from urllib.parse import quote
+
+from aiohttp import web
 
 from flashsale.simulator import page
 from flashsale.simulator.answers import answer, refusal, refusal_of, status_of
-from flashsale.simulator.bodies import BodyError, Key, Try, decode, decode_fields
-from flashsale.simulator.desk import Desk, TemporaryError
-from flashsale.simulator.http import Answer, Request
+from flashsale.simulator.bodies import Key, Try, decode, decode_fields
+from flashsale.simulator.desk import Desk
 from flashsale.simulator.ledger import LedgerError
 from flashsale.simulator.records import Payment
 
-PATH = "/pay/"
-UNKNOWN = "There is no such payment."
+PATH: Final = "/pay/"
+UNKNOWN: Final = "There is no such payment."
 
 
 class Shopper:
-    """The page and the click. `public_url` is where shoppers reach them."""
+    """The handlers of the page and the click. `public_url` is where shoppers reach them."""
 
     def __init__(self, desk: Desk, secret: str, public_url: str) -> None:
         self._desk = desk
@@ -28,30 +30,28 @@ class Shopper:
         """The address of a payment's page, with the shopper's key."""
         return f"{self._public_url}{PATH}{payment.id}?k={self._key_of(payment)}"
 
-    def handle(self, request: Request) -> Answer:
-        """The answer to a request below /pay/."""
-        payment_id = request.path.removeprefix(PATH)
-        is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-        try:
-            if request.method == "GET":
-                return self._show(payment_id, decode_fields(request.query, Key).k)
-            if request.method != "POST":
-                return refusal(405, "method_not_allowed", "The page is read or clicked on.")
-            if is_form:
-                return self._click(payment_id, decode_fields(request.body.decode("latin-1"), Try))
-            return self._pay(payment_id, decode(request.body, Try))
-        except BodyError as error:
-            return refusal(400, "invalid", str(error))
-        except TemporaryError as error:
-            return refusal(500, "failed", str(error))
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Adds the routes of the shopper."""
+        router.add_get(PATH + "{payment:[^/]+}", self._read)
+        router.add_post(PATH + "{payment:[^/]+}", self._post)
 
-    def _show(self, payment_id: str, key: str) -> Answer:
+    async def _read(self, request: web.Request) -> web.StreamResponse:
+        key = decode_fields(request.rel_url.raw_query_string, Key).k
+        return self._show(request.match_info["payment"], key)
+
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        payment_id, body = request.match_info["payment"], await request.read()
+        if request.content_type == "application/x-www-form-urlencoded":
+            return self._click(payment_id, decode_fields(body.decode("latin-1"), Try))
+        return self._pay(payment_id, decode(body, Try))
+
+    def _show(self, payment_id: str, key: str) -> web.Response:
         payment = self._find(payment_id, key)
         if payment is None:
             return _html(page.message_page(UNKNOWN), 404)
         return _html(page.payment_page(payment, key))
 
-    def _click(self, payment_id: str, asked: Try) -> Answer:
+    def _click(self, payment_id: str, asked: Try) -> web.Response:
         """A form, which leads back to the page."""
         payment = self._find(payment_id, asked.k)
         if payment is None:
@@ -62,9 +62,9 @@ class Shopper:
             return _html(page.payment_page(payment, asked.k, error.message), status_of(error))
         # Relative, so that it is right behind a proxy as well; read with GET, so that a reload pays nothing.
         location = f"{payment.id}?k={quote(asked.k)}"
-        return Answer(303, headers=[*page.HEADERS, ("Location", location)])
+        return web.Response(status=303, headers={**page.HEADERS, "Location": location})
 
-    def _pay(self, payment_id: str, asked: Try) -> Answer:
+    def _pay(self, payment_id: str, asked: Try) -> web.Response:
         """JSON, answered as JSON."""
         payment = self._find(payment_id, asked.k)
         if payment is None:
@@ -89,12 +89,13 @@ class Shopper:
             payment = self._desk.ledger.find(payment_id)
         except LedgerError:
             return None
-        return payment if hmac.compare_digest(key.encode(), self._key_of(payment).encode()) else None
+        given = key.encode(errors="surrogateescape")
+        return payment if hmac.compare_digest(given, self._key_of(payment).encode()) else None
 
     def _key_of(self, payment: Payment) -> str:
         """Follows from the secret, so that it need not be kept."""
         return hashlib.blake2b(payment.id.encode(), digest_size=16, key=self._page_key).hexdigest()
 
 
-def _html(text: str, status: int = 200) -> Answer:
-    return Answer(status, text.encode(), "text/html; charset=utf-8", page.HEADERS)
+def _html(text: str, status: int = 200) -> web.Response:
+    return web.Response(text=text, status=status, content_type="text/html", headers=page.HEADERS)
