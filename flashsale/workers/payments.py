@@ -34,7 +34,7 @@ BLOCK_MS: Final = 200
 LOOK_S: Final = 0.25
 """How often new sales are looked for."""
 TICK_S: Final = 0.02
-"""How often what waits for its turn is looked at, while something does."""
+"""How often what waits for its turn is looked at, while something does; and whether there is any sale to read."""
 RETRY_MS: Final = 500
 RETRY_MOST_MS: Final = 300_000
 RETRIES_AT_ONCE: Final = 100
@@ -127,7 +127,7 @@ class PaymentWorker:
     async def _take_new(self) -> float:
         sales = self._sales
         if not sales:
-            return LOOK_S
+            return TICK_S
         found = await self._store.read(sales, self._name, count=READ_AT_ONCE, block_ms=BLOCK_MS)
         if found is None:  # the store has lost its data: whatever is in it now, its groups are gone
             self._sales = []

@@ -8,10 +8,10 @@ books must then be what they are after the undisturbed journey: one charge and o
 import asyncio
 import inspect
 import re
-import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pytest
 
 from flashsale.engine import settlement
 from flashsale.store.client import StoreUnavailableError
-from tests.crash.journeys import JOURNEYS, Journey, PatientShop, click_surely, quietly
+from tests.crash.journeys import JOURNEYS, PatientShop, click_surely, quietly
 from tests.crash.pay_worker import PayWorker, Plan
 from tests.support.house import House, Till
 from tests.support_http.client import eventually
@@ -79,7 +79,7 @@ async def kept_alive(house: House, folder: Path, plan: Plan | None) -> AsyncIter
         watching.cancel()
         await quietly(watching)
         for worker in workers:
-            await asyncio.to_thread(worker.stop)
+            await asyncio.to_thread(worker.end)
 
 
 async def state_of(till: Till) -> State:
@@ -92,10 +92,18 @@ async def state_of(till: Till) -> State:
     }
 
 
-async def travel(
-    house: House, journey: Journey, folder: Path, plan: Plan | None = None
-) -> tuple[State, PayWorker]:
-    """One journey to its end, checked: what it has come to, and the worker that had the plan."""
+@dataclass(frozen=True)
+class Trip:
+    """What a journey has come to, and what became of the worker that had the plan."""
+
+    state: State
+    steps: list[str]
+    died: bool
+
+
+async def travel(house: House, name: str, folder: Path, plan: Plan | None = None) -> Trip:
+    """One journey to its end, checked."""
+    journey = JOURNEYS[name]
     async with PatientTill(house) as till:
         await till.store.redis.flushall()  # workers look at every sale there is
         await till.open(stock=1)
@@ -103,50 +111,49 @@ async def travel(
             await journey.act(till)
             await till.settled()
             await till.verdict(orders=journey.orders, refunds=journey.refunds)
-            state = await state_of(till)
-    return state, worker
+            return Trip(await state_of(till), worker.steps(), worker.exitcode is not None)
 
 
-async def undisturbed(house: House, name: str, folder: Path) -> tuple[list[str], State]:
-    """The steps of a journey that nothing disturbs, and what it comes to."""
-    state, worker = await travel(house, JOURNEYS[name], folder)
-    _told[name] = worker.steps()
-    return _told[name], state
+async def undisturbed(house: House, name: str, folder: Path) -> Trip:
+    """A journey that nothing disturbs."""
+    trip = await travel(house, name, folder)
+    _told[name] = trip.steps
+    return trip
 
 
 @pytest.mark.parametrize("name", JOURNEYS)
 async def test_the_worker_is_killed(house: House, name: str, tmp_path: Path) -> None:
     """At every single step."""
-    steps, expected = await undisturbed(house, name, tmp_path)
-    for step, count in Counter(steps).items():
+    expected = await undisturbed(house, name, tmp_path)
+    for step, count in Counter(expected.steps).items():
         for nth in range(1, count + 1):
-            state, worker = await travel(house, JOURNEYS[name], tmp_path, Plan(step, nth))
-            assert state == expected, (step, nth)
-            assert worker.exitcode == -signal.SIGKILL, f"{step} did not come {nth} times: {worker.steps()}"
+            trip = await travel(house, name, tmp_path, Plan(step, nth))
+            assert trip.state == expected.state, (step, nth)
+            assert trip.died, f"{step} did not come {nth} times: {trip.steps}"
 
 
 @pytest.mark.parametrize("name", JOURNEYS)
 async def test_the_store_is_killed(house: House, name: str, tmp_path: Path) -> None:
     """At every kind of step; the worker lives on."""
-    steps, expected = await undisturbed(house, name, tmp_path)
-    for step in dict.fromkeys(steps):
+    expected = await undisturbed(house, name, tmp_path)
+    for step in dict.fromkeys(expected.steps):
         before = house.valkey.pid
-        state, worker = await travel(house, JOURNEYS[name], tmp_path, Plan(step, pid=before))
-        assert state == expected, step
-        assert worker.exitcode == 0
-        assert house.valkey.pid != before, f"{step} did not come: {worker.steps()}"
+        trip = await travel(house, name, tmp_path, Plan(step, pid=before))
+        assert trip.state == expected.state, step
+        assert not trip.died
+        assert house.valkey.pid != before, f"{step} did not come: {trip.steps}"
 
 
 @pytest.mark.parametrize("name", JOURNEYS)
 async def test_the_provider_is_killed(house: House, name: str, tmp_path: Path) -> None:
     """Before and after every kind of call to it; the worker lives on."""
-    steps, expected = await undisturbed(house, name, tmp_path)
-    for step in dict.fromkeys(each for each in steps if each.endswith((".ask", ".asked"))):
+    expected = await undisturbed(house, name, tmp_path)
+    for step in dict.fromkeys(each for each in expected.steps if each.endswith((".ask", ".asked"))):
         before = house.simulator.program.pid
-        state, worker = await travel(house, JOURNEYS[name], tmp_path, Plan(step, pid=before))
-        assert state == expected, step
-        assert worker.exitcode == 0
-        assert house.simulator.program.pid != before, f"{step} did not come: {worker.steps()}"
+        trip = await travel(house, name, tmp_path, Plan(step, pid=before))
+        assert trip.state == expected.state, step
+        assert not trip.died
+        assert house.simulator.program.pid != before, f"{step} did not come: {trip.steps}"
 
 
 async def test_no_step_is_forgotten(house: House, tmp_path: Path) -> None:
@@ -184,7 +191,7 @@ async def test_two_workers_have_the_same_jobs(house: House, tmp_path: Path) -> N
         finally:
             await asyncio.to_thread(house.simulator.set_faults, latency_ms=0)
             for worker in workers:
-                await asyncio.to_thread(worker.stop)
+                await asyncio.to_thread(worker.end)
         await till.verdict(orders=5, refunds=3)
         assert len(await till.ledger()) == 8, "one payment for each attempt"
         starts = Counter(step for worker in workers for step in worker.steps())
