@@ -2,26 +2,33 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from flashsale.demo.definitions import load_sale
 from flashsale.demo.figures import Result
+from flashsale.demo.messages import Shares
 from flashsale.demo.run import DemoOptions, ServerStarter, run_demo
-from flashsale.demo.server import Secrets
+from flashsale.demo.server import Address, Secrets, Trouble
 from tests.demo.lying_server import LyingServer, serving
 
-Demo = Callable[[LyingServer], Awaitable[tuple[Result, str]]]
+Demo = Callable[..., Awaitable[tuple[Result, str]]]
+
+EVERYBODY_PAYS = Shares(decline=0, walk_away=0, late=0, come_back=30)
 
 
 def starter(server: LyingServer) -> ServerStarter:
     @asynccontextmanager
-    async def start(_keys: Secrets, _data_dir: Path, _workers: int) -> AsyncIterator[str]:
+    async def start(
+        _keys: Secrets, _data_dir: Path, _workers: int, _trouble: Trouble
+    ) -> AsyncIterator[Address]:
         async with serving(server) as url:
-            yield url
+            yield Address(url, url, "no secret")
 
     return start
 
@@ -29,7 +36,7 @@ def starter(server: LyingServer) -> ServerStarter:
 @pytest.fixture
 def options(tmp_path: Path) -> DemoOptions:
     return DemoOptions(
-        sale=load_sale("giulia", 20),
+        sale=load_sale("giulia", 20, hold_seconds=2),
         shoppers=120,
         connections=30,
         workers=1,
@@ -37,16 +44,19 @@ def options(tmp_path: Path) -> DemoOptions:
         data_dir=None,
         out_dir=tmp_path / "out",
         countdown_s=1.0,
-        patience_s=3.0,
+        patience_s=6.0,
+        shares=EVERYBODY_PAYS,
     )
 
 
 @pytest.fixture
 def demo(options: DemoOptions) -> Demo:
-    async def run(server: LyingServer) -> tuple[Result, str]:
+    async def run(server: LyingServer, **changes: Any) -> tuple[Result, str]:
         results: list[Result] = []
         console = Console(file=StringIO(), width=120)
-        await run_demo(options, console, results.append, start_server=starter(server))
+        await run_demo(
+            replace(options, **changes), console, results.append, start_server=starter(server)
+        )
         assert isinstance(console.file, StringIO)
         return results[0], console.file.getvalue()
 

@@ -16,9 +16,35 @@ import jwt
 import orjson
 from aiohttp import web
 
-LIES = frozenset(
-    {"drops_answers", "sells_one_too_many", "keeps_one_back", "forgets_one", "replays_another", "swaps_place"}
+from tests.demo.lying_provider import CURRENCY, LyingProvider
+
+LIES_ABOUT_UNITS = frozenset(
+    {
+        "drops_answers",
+        "sells_one_too_many",
+        "keeps_one_back",
+        "forgets_one",
+        "replays_another",
+        "swaps_place",
+        "hoards",
+        "sells_the_held",
+        "takes_back_the_paid",
+    }
 )
+LIES_ABOUT_MONEY = frozenset(
+    {
+        "charges_without_order",
+        "confirms_without_charge",
+        "charges_twice",
+        "charges_too_much",
+        "refunds_twice",
+        "refunds_orders",
+        "hides_charges",
+        "denies_trouble",
+    }
+)
+LIES = LIES_ABOUT_UNITS | LIES_ABOUT_MONEY
+DUE = 100
 
 
 def instant(moment: datetime) -> str:
@@ -26,7 +52,7 @@ def instant(moment: datetime) -> str:
 
 
 class LyingServer:
-    """One sale of one item in memory."""
+    """One sale of one item in memory, and its payment provider."""
 
     def __init__(self, lie: str = "", cuts_first: int = 0, busy_first: int = 0) -> None:
         if lie and lie not in LIES:
@@ -36,12 +62,17 @@ class LyingServer:
         self.busy_left = busy_first
         self.sale = ""
         self.definition: dict[str, Any] = {}
-        self.sold: dict[str, dict[str, Any]] = {}
+        self.granted: dict[str, dict[str, Any]] = {}
+        """customer -> reservation, in the order of places."""
+        self.charges: list[dict[str, Any]] = []
+        """Payments of which the provider has told, as the shop sees them."""
         self.presses: list[tuple[str, str]] = []
-        self.told_first: dict[str, Any] = {}
+        self.provider = LyingProvider(lie)
+        self.provider.on_paid = self.hear
 
     def app(self) -> web.Application:
         app = web.Application()
+        reservation = "/v1/reservations/{id}"
         app.add_routes(
             [
                 web.get("/v1/sales", self.list),
@@ -50,10 +81,15 @@ class LyingServer:
                 web.get("/v1/sales/{sale}/stats", self.stats),
                 web.get("/v1/sales/{sale}/audit", self.audit),
                 web.post("/v1/sales/{sale}/reservations", self.reserve),
-                web.get("/v1/reservations/{id}", self.read),
+                web.get(reservation, self.read),
+                web.post(f"{reservation}/payment", self.start_payment),
+                web.post("/v1/payments/reconcile", self.reconcile),
+                *self.provider.routes(),
             ]
         )
         return app
+
+    # --- the brand's side ---
 
     async def list(self, request: web.Request) -> web.Response:
         return web.json_response({"sales": [{"id": self.sale}] if self.sale else []})
@@ -66,29 +102,47 @@ class LyingServer:
         return web.json_response(self.public())
 
     async def stats(self, request: web.Request) -> web.Response:
-        item = self.definition["items"][0]
-        held = len(self.sold)
-        items = [
-            {
-                "sku": item["sku"],
-                "stock": item["stock"],
-                "available": item["stock"] - held,
-                "held": held,
-                "sold": 0,
-            }
-        ]
-        return web.json_response({"sale": self.sale, "state": "open", "items": items, "place": held})
+        held, sold = self.count("held"), self.count("confirmed")
+        body = self.public()
+        body["items"][0] |= {"held": held, "sold": sold}
+        return web.json_response(body | {"place": len(self.granted), "live_holds": held})
 
     async def audit(self, request: web.Request) -> web.Response:
-        return web.json_response({"sale": self.sale, "ok": True, "facts": len(self.sold) + 1, "findings": []})
+        charges = [] if self.lie == "hides_charges" else self.charges
+        money = {
+            "charges": charges,
+            "orders": [one for one in charges if not one["refunded"]],
+            "refunding": [],
+            "refunds": [one for one in charges if one["refunded"]],
+        }
+        sums = {
+            name: {"count": len(some), "amount": len(some) * DUE} for name, some in money.items()
+        }
+        facts, found = len(self.granted) + 1, [{"currency": CURRENCY, **sums}] if charges else []
+        return web.json_response({"ok": True, "facts": facts, "findings": [], "money": found})
+
+    async def reconcile(self, request: web.Request) -> web.Response:
+        lost = self.lie == "denies_trouble"
+        charge = {"reference": "lying:pay_0", "problem": "it has no fate"}
+        return web.json_response(
+            {
+                "ok": not lost,
+                "charges": len(self.charges),
+                "totals": [{"fate": "refunding", "count": 0}],
+                "open": [charge] if lost else [],
+            }
+        )
 
     async def read(self, request: web.Request) -> web.Response:
-        for reservation in self.sold.values():
-            if reservation["id"] == request.match_info["id"] and not (
-                self.lie == "forgets_one" and reservation["place"] == 3
-            ):
-                return web.json_response(reservation)
-        return problem(404, "unknown_reservation")
+        found = self.find(request.match_info["id"])
+        if found is None or (self.lie == "forgets_one" and found["place"] == 3):
+            return problem(404, "unknown_reservation")
+        by_brand = "Authorization" in request.headers and "." not in request.headers["Authorization"]
+        if self.lie == "takes_back_the_paid" and by_brand and found["place"] == 3:
+            found = dict(found, status="expired")
+        return web.json_response(found)
+
+    # --- the shopper's side ---
 
     async def reserve(self, request: web.Request) -> web.Response:
         token = request.headers["Authorization"].removeprefix("Bearer ")
@@ -110,41 +164,107 @@ class LyingServer:
         return answer
 
     def decide(self, customer: str, body: dict[str, Any]) -> web.Response:
-        if customer in self.sold:
-            known = self.sold[customer]
+        self.sweep()
+        if customer in self.granted:
+            known = self.granted[customer]
             return web.json_response(
                 dict(known, id=known["id"] + "x") if self.lie == "replays_another" else known
             )
-        item = self.definition["items"][0]
-        stock = item["stock"] + {"sells_one_too_many": 1, "keeps_one_back": -1}.get(self.lie, 0)
-        if len(self.sold) >= stock:
-            return problem(409, "sold_out", next_release_at=instant(datetime.now(UTC)))
-        place = len(self.sold) + 1
-        self.sold[customer] = {
+        if self.available() + {"sells_one_too_many": 1, "keeps_one_back": -1}.get(self.lie, 0) <= 0:
+            others = max(1, self.count("held")) if self.lie == "hoards" else self.count("held")
+            ends = [one["held_until"] for one in self.granted.values() if one["status"] == "held"]
+            return problem(409, "sold_out", next_release_at=min(ends, default=None), held_by_others=others)
+        place = len(self.granted) + 1
+        self.granted[customer] = {
             "id": f"{self.sale}.0.{place:016d}",
             "sale": self.sale,
             "status": "held",
             "customer": customer,
             "items": body["items"],
             "place": place - 1 if self.lie == "swaps_place" and place == 5 else place,
+            "amount_due": DUE,
+            "currency": CURRENCY,
             "held_until": instant(datetime.now(UTC) + timedelta(seconds=self.definition["hold_seconds"])),
+            "payment": None,
         }
-        return web.json_response(self.sold[customer], status=201)
+        return web.json_response(self.granted[customer], status=201)
+
+    async def start_payment(self, request: web.Request) -> web.Response:
+        self.sweep()
+        reservation = self.find(request.match_info["id"])
+        assert reservation is not None
+        if reservation["status"] != "held":
+            return problem(409, f"already_{reservation['status']}")
+        if self.lie == "confirms_without_charge" and not self.charges and not self.count("confirmed"):
+            reservation["status"] = "confirmed"
+            reservation["payment"] = {"status": "paid", "attempt": 1, "reference": "pay_none"}
+            return web.json_response(reservation, status=202)
+        payment = self.provider.open(reservation["id"], DUE)
+        attempt = (reservation["payment"] or {"attempt": 0})["attempt"] + 1
+        reservation["payment"] = {
+            "status": "requires_action",
+            "attempt": attempt,
+            "reference": payment["id"],
+            "action": {"type": "redirect", "url": self.provider.page(payment)},
+        }
+        return web.json_response(reservation, status=202)
+
+    def hear(self, payment: dict[str, Any]) -> None:
+        """The provider tells that a payment was made."""
+        self.sweep()
+        first = not self.charges
+        reservation = self.find(payment["metadata"]["reservation"])
+        assert reservation is not None
+        if self.lie == "charges_without_order" and not self.count("confirmed") and self.count("held") > 1:
+            return
+        self.charges.append(payment)
+        wanted = reservation["status"] == "held" or self.available() > 0
+        if wanted and not (self.lie == "refunds_twice" and first):
+            reservation["status"] = "confirmed"
+            reservation["payment"] |= {"status": "paid", "reference": payment["id"]}
+            if self.lie == "refunds_orders" and first:
+                self.provider.refund(payment)
+            return
+        reservation["status"] = "expired"
+        reservation["payment"] |= {"status": "refunded"}
+        self.provider.refund(payment)
+
+    # --- what is there ---
+
+    def sweep(self) -> None:
+        """End what has run out."""
+        now = datetime.now(UTC)
+        for reservation in self.granted.values():
+            if reservation["status"] == "held" and now >= datetime.fromisoformat(reservation["held_until"]):
+                reservation["status"] = "expired"
+
+    def count(self, status: str) -> int:
+        self.sweep()
+        return sum(one["status"] == status for one in self.granted.values())
+
+    def available(self) -> int:
+        stock = int(self.definition["items"][0]["stock"])
+        if self.lie == "hoards":
+            return stock - len(self.granted)
+        if self.lie == "sells_the_held" and len(self.granted) >= stock:
+            return stock + 1 - len(self.granted)
+        return stock - self.count("held") - self.count("confirmed")
+
+    def find(self, reservation: str) -> dict[str, Any] | None:
+        self.sweep()
+        return next((one for one in self.granted.values() if one["id"] == reservation), None)
 
     def public(self) -> dict[str, Any]:
         item = self.definition["items"][0]
         opens_at = datetime.fromisoformat(self.definition["opens_at"])
+        taken = self.count("held") + self.count("confirmed")
         return {
             "id": self.sale,
             "state": "scheduled" if datetime.now(UTC) < opens_at else "open",
             "server_time": instant(datetime.now(UTC)),
             "opens_at": self.definition["opens_at"],
             "items": [
-                {
-                    "sku": item["sku"],
-                    "stock": item["stock"],
-                    "available": max(0, item["stock"] - len(self.sold)),
-                }
+                {"sku": item["sku"], "stock": item["stock"], "available": max(0, item["stock"] - taken)}
             ],
         }
 
@@ -163,6 +283,7 @@ async def serving(server: LyingServer) -> AsyncIterator[str]:
     await site.start()
     try:
         host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
+        server.provider.url = f"http://{host}:{port}"
+        yield server.provider.url
     finally:
         await runner.cleanup()

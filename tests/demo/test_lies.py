@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from flashsale.cli.demo import play
+from flashsale.demo.messages import Shares
 from flashsale.demo.run import DemoOptions
-from tests.demo.conftest import Demo, starter
+from tests.demo.conftest import EVERYBODY_PAYS, Demo, starter
 from tests.demo.lying_server import LIES, LyingServer
 
 FAULTS = {
@@ -18,6 +19,17 @@ FAULTS = {
     "forgets_one": {"lost"},
     "replays_another": {"contradicted"},
     "swaps_place": {"place"},
+    "hoards": {"undersold"},
+    "sells_the_held": {"oversold"},
+    "takes_back_the_paid": {"lost"},
+    "charges_without_order": {"charged_for_nothing", "sums"},
+    "confirms_without_charge": {"unpaid_order"},
+    "charges_twice": {"charged_twice", "charged_for_nothing"},
+    "charges_too_much": {"amount"},
+    "refunds_twice": {"refunds"},
+    "refunds_orders": {"refunds"},
+    "hides_charges": {"sums"},
+    "denies_trouble": {"sums"},
 }
 
 
@@ -27,7 +39,9 @@ def test_every_lie_is_told() -> None:
 
 @pytest.mark.parametrize("lie", sorted(LIES))
 async def test_a_lie_is_found_out(demo: Demo, lie: str) -> None:
-    result, printed = await demo(LyingServer(lie))
+    # Units can only be kept from those who come back when somebody does not pay.
+    shares = Shares(walk_away=60, come_back=60) if lie == "hoards" else EVERYBODY_PAYS
+    result, printed = await demo(LyingServer(lie), shares=shares)
     assert not result.ok
     assert {finding["fault"] for finding in result.findings} >= FAULTS[lie]
     assert "WRONG" in printed
@@ -46,10 +60,29 @@ async def test_an_honest_server_is_green(demo: Demo) -> None:
     doubles = result.replays + result.sold_out_answers + result.sales - result.shoppers
     assert early > 0
     assert doubles > 0
-    assert len(server.presses) == result.shoppers + early + doubles
+    back = result.payments.came_back
+    assert len(server.presses) == result.shoppers + early + doubles + back.presses
     presses = Counter(customer for customer, _ in server.presses)
     assert len(presses) == 120
     assert len(set(server.presses)) == 120, "a shopper has one Idempotency-Key, whatever happens"
+    (money,) = result.payments.money
+    assert money.charges.count == len(server.charges)
+    assert money.charges.amount == money.orders.amount + money.refunds.amount
+
+
+async def test_those_who_do_not_pay_make_room_for_those_who_come_back(demo: Demo) -> None:
+    shares = Shares(decline=30, walk_away=30, late=20, again=50, come_back=60)
+    result, _ = await demo(LyingServer(), shares=shares, patience_s=30.0)
+    assert result.ok, result.findings
+    payments = result.payments
+    assert payments.all_paid
+    assert payments.paid_orders == 20
+    assert payments.sold_again > 0
+    assert payments.came_back.holds == payments.sold_again
+    assert payments.checkouts.holds == 20 + payments.sold_again
+    assert payments.checkouts.walked_away > 0
+    assert payments.checkouts.declined > 0
+    assert payments.holds_ended_unpaid == payments.sold_again
 
 
 async def test_cut_connections_and_busy_answers_are_pressed_again(demo: Demo) -> None:
@@ -60,7 +93,7 @@ async def test_cut_connections_and_busy_answers_are_pressed_again(demo: Demo) ->
     assert result.replays > 0, "who was cut off after the sale learns of it by the retry"
 
 
-@pytest.mark.parametrize(("lie", "exit_code"), [("sells_one_too_many", 1), ("", 0)])
+@pytest.mark.parametrize(("lie", "exit_code"), [("refunds_twice", 1), ("", 0)])
 def test_the_exit_code_says_it(options: DemoOptions, lie: str, exit_code: int) -> None:
     console = Console(file=StringIO())
     assert play(options, console, as_json=False, start_server=starter(LyingServer(lie))) == exit_code
