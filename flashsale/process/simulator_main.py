@@ -60,6 +60,7 @@ async def _serve(
         access_log=None,
         shutdown_timeout=LEAVE_SECONDS,
         keepalive_timeout=IDLE_SECONDS,
+        auto_decompress=False,  # nobody sends it anything large
     )
     await runner.setup()
     try:

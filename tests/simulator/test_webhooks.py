@@ -48,9 +48,10 @@ async def test_each_change_is_told_once_in_order_and_signed() -> None:
         verify(header, simulator.secret.encode(), one.body, now_s=time.time(), tolerance_s=300)
 
 
-async def test_a_webhook_comes_again_until_it_is_taken() -> None:
+@pytest.mark.parametrize("status", [500, 404, 307])
+async def test_a_webhook_comes_again_until_it_is_taken(status: int) -> None:
     async with receiver() as hooks:
-        hooks.status = 500
+        hooks.status = status
         with run_simulator(webhook_url=hooks.url) as simulator:
             pay(simulator)
             await hooks.until(lambda: len(hooks.received) >= 3)
@@ -69,6 +70,17 @@ async def test_a_receiver_that_is_away_is_waited_for() -> None:
         payment = pay(simulator)
         async with receiver(port) as hooks:
             await hooks.until(lambda: payments_of(hooks) == [payment])
+
+
+async def test_an_answer_without_end_holds_nobody_up() -> None:
+    async with receiver() as hooks:
+        hooks.status, hooks.endless = 200, True
+        with run_simulator(webhook_url=hooks.url) as simulator:
+            payment = start(simulator)
+            simulator.pay(payment["url"])
+            simulator.call("POST", f"/v1/payments/{payment['id']}/capture")
+            await hooks.until(lambda: len(hooks.received) == 2)
+    assert hooks.types == ["payment.authorised", "payment.paid"]
 
 
 async def test_doubled_webhooks_are_the_same_twice() -> None:

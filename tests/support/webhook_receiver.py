@@ -32,12 +32,13 @@ class Received:
 
 
 class Receiver:
-    """Answers `status` to everything. `url` is where it listens."""
+    """Answers `status` to everything, with a body without end if it is `endless`. `url` is where it listens."""
 
     def __init__(self) -> None:
         self.url = ""
         self.port = 0
         self.status = 204
+        self.endless = False
         self.received: list[Received] = []
         self.answered: list[int] = []
         self._changed = asyncio.Event()
@@ -53,11 +54,16 @@ class Receiver:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         self.received.append(Received(request.headers, await request.read()))
         self.answered.append(self.status)
         self._changed.set()
-        return web.Response(status=self.status)
+        if not self.endless:
+            return web.Response(status=self.status, headers={"Location": self.url})
+        response = web.StreamResponse(status=self.status)
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 65_536)
 
 
 @asynccontextmanager
