@@ -10,18 +10,29 @@ from flashsale.providers.protocol import PaymentState
 from flashsale.simulator.records import Payment
 
 STYLE: Final = """
-body { margin: 0; background: #f2f4f7; color: #16202b; font: 1.1rem/1.5 system-ui, sans-serif; }
-main { max-width: 26rem; margin: 0 auto; padding: 1.5rem; }
-.note { background: #fff3c4; border-radius: .5rem; padding: .5rem 1rem; font-size: .95rem; }
-.amount { font-size: 2.2rem; font-weight: 700; margin: 1rem 0 0; overflow-wrap: anywhere; }
-.soft { color: #51606f; margin: 0; overflow-wrap: anywhere; }
+:root { color-scheme: light dark; --page: #eef1f5; --card: #fff; --text: #16202b; --soft: #51606f; --line: #d5dce4;
+  --note: #fff3c4; --good: #e2f4e9; --bad: #fde8e6; --pay: #0b6b3a; --other: #e3e8ee; }
+@media (prefers-color-scheme: dark) { :root { --page: #10161d; --card: #19222c; --text: #e8edf2; --soft: #a3b1bf;
+  --line: #33404d; --note: #4a3f10; --good: #123d27; --bad: #4d1f1b; --other: #2a3542; } }
+* { box-sizing: border-box; }
+body { margin: 0; padding: 1rem; background: var(--page); color: var(--text); font: 1.05rem/1.5 system-ui, sans-serif;
+  overflow-wrap: anywhere; }
+main { max-width: 27rem; margin: 0 auto; padding: 1.5rem; background: var(--card); border: 1px solid var(--line);
+  border-radius: .75rem; }
+@media (min-width: 40rem) { main { margin-top: 10vh; } }
+p { margin: 0; }
+.note { margin: -1.5rem -1.5rem 1.5rem; padding: .6rem 1.5rem; background: var(--note); font-size: .9rem;
+  border-radius: .7rem .7rem 0 0; }
+.amount { margin: .25rem 0; font-size: clamp(1.4rem, 7.5vw, 2.2rem); font-weight: 700; line-height: 1.25; }
+.soft { color: var(--soft); }
+.said { margin-top: 1.25rem; padding: .75rem 1rem; border-radius: .5rem; background: var(--bad); font-weight: 600; }
+.good { background: var(--good); }
 form { margin-top: 1.5rem; }
-button { display: block; width: 100%; min-height: 3.2rem; margin: .75rem 0; border: 0; border-radius: .5rem;
-  font: inherit; font-weight: 600; background: #dde3ea; color: inherit; }
-button.pay { background: #0b6b3a; color: #fff; }
-@media (prefers-color-scheme: dark) {
-  body { background: #10161d; color: #e8edf2; } .note { background: #4a3f10; } .soft { color: #a3b1bf; }
-  button { background: #2a3542; } }
+form .soft { margin-top: 1.25rem; font-size: .9rem; }
+button { display: block; width: 100%; min-height: 3rem; margin-top: .6rem; border: 0; border-radius: .5rem; font: inherit;
+  font-weight: 600; background: var(--other); color: inherit; cursor: pointer; }
+button.pay { background: var(--pay); color: #fff; }
+button:focus-visible { outline: 3px solid #4c8dff; outline-offset: 2px; }
 """
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 _POLICY: Final = (
@@ -39,9 +50,11 @@ HEADERS: Final = {
 }
 """What to serve the page with. Its address holds the shopper's key, so it is named to nobody."""
 
+_PAID: Final = frozenset({PaymentState.AUTHORISED, PaymentState.PAID})
+_THANKS: Final = "Thank you. You have paid, and may close this page."
 _SAID: Final = {
-    PaymentState.AUTHORISED: "Thank you. You have paid.",
-    PaymentState.PAID: "Thank you. You have paid.",
+    PaymentState.AUTHORISED: _THANKS,
+    PaymentState.PAID: _THANKS,
     PaymentState.CANCELLED: "This payment was cancelled. Nothing was taken.",
 }
 
@@ -57,19 +70,23 @@ def payment_page(payment: Payment, key: str, notice: str = "") -> str:
     order = payment.order
     can_pay = payment.state in {PaymentState.OPEN, PaymentState.FAILED} and not payment.final
     said = notice or payment.error or _SAID.get(payment.state, "")
-    parts = [
-        f'<p class="soft">{escape(order.metadata.get("shop", ""))}</p>',
-        f'<p class="amount">{escape(money(payment.amount, payment.currency))}</p>',
-        f'<p class="soft">{escape(order.description)}</p>',
-        f'<p class="soft">{escape(order.method.replace("_", " "))}</p>',
-    ]
+    given_back = money(payment.refunded, payment.currency)
+    lines = (
+        ("soft", order.metadata.get("shop", "")),
+        ("amount", money(payment.amount, payment.currency)),
+        ("soft", order.description),
+        ("soft", order.method.replace("_", " ").capitalize()),
+        ("soft", f"{given_back} was given back." if payment.refunded else ""),
+    )
+    parts = [f'<p class="{kind}">{escape(text)}</p>' for kind, text in lines if text]
     if said:
-        parts.append(f'<p role="status"><strong>{escape(said)}</strong></p>')
+        parts.append(_said(said, good=payment.state in _PAID))
     if can_pay:
         parts.append(
             f'<form method="post" action="{escape(payment.id)}">'
             f'<input type="hidden" name="k" value="{escape(key)}">'
             '<button class="pay" name="outcome" value="succeed">Pay</button>'
+            '<p class="soft">Or see what happens when it fails:</p>'
             '<button name="outcome" value="decline">Decline</button>'
             '<button name="outcome" value="refuse">Refuse for good</button></form>'
         )
@@ -78,7 +95,11 @@ def payment_page(payment: Payment, key: str, notice: str = "") -> str:
 
 def message_page(message: str) -> str:
     """A page that only says something."""
-    return _page("Payment", f'<p role="status"><strong>{escape(message)}</strong></p>')
+    return _page("Payment", _said(message))
+
+
+def _said(message: str, *, good: bool = False) -> str:
+    return f'<p role="status" class="said{" good" if good else ""}">{escape(message)}</p>'
 
 
 def _page(title: str, body: str) -> str:

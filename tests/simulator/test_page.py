@@ -96,6 +96,14 @@ def test_a_cancelled_payment_cannot_be_paid(simulator: Simulator) -> None:
     assert simulator.pay(url)[0] == 409
 
 
+def test_money_given_back_is_shown(simulator: Simulator) -> None:
+    url = opened(simulator, "given back")
+    payment = urllib.parse.urlsplit(url).path.split("/")[-1]
+    simulator.pay(url)
+    simulator.call("POST", "/v1/refunds", {"payment": payment, "amount": 100_000}, "given back")
+    assert "1,000.00 CNY was given back" in browse(url).text
+
+
 def test_only_the_shopper_of_the_payment_sees_it(simulator: Simulator) -> None:
     url = opened(simulator, "own")
     other = opened(simulator, "other")
