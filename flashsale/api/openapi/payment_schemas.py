@@ -21,13 +21,18 @@ JOB_ID: Final = "^[0-9]{1,20}-[0-9]{1,20}$"
 
 _MONEY: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": MAX_AMOUNT}
 
+_TOTAL: Final[dict[str, Schema]] = {
+    "count": described(COUNT, "How many charges."),
+    "amount": described(_MONEY, "Their sum in minor units."),
+}
+
 
 def all_schemas() -> dict[str, Schema]:
     """The schemas, by name."""
-    return {**_of_a_reservation(), **_requests(), **_jobs(), **_books()}
+    return {**_terms(), **_of_a_reservation(), **_requests(), **_jobs(), **_books(), **_comparison()}
 
 
-def _of_a_reservation() -> dict[str, Schema]:
+def _terms() -> dict[str, Schema]:
     rates: Schema = {"type": "array", "items": {**_MONEY, "minimum": 1}, "maxItems": 120}
     return {
         "PaymentMethod": {
@@ -59,6 +64,11 @@ def _of_a_reservation() -> dict[str, Schema]:
                 ),
             },
         ),
+    }
+
+
+def _of_a_reservation() -> dict[str, Schema]:
+    return {
         "PaymentAction": answer(
             "What the customer's page does next. A provider may add members of its own.",
             {
@@ -160,18 +170,19 @@ def _jobs() -> dict[str, Schema]:
 
 
 def _books() -> dict[str, Schema]:
-    total = {
-        "count": described(COUNT, "How many charges."),
-        "amount": described(_MONEY, "Their sum in minor units."),
-    }
     sums = ("charges", "orders", "refunding", "refunds")
-    fates = [fate.name.lower() for fate in Fate]
     return {
-        "MoneySum": answer("So many charges, and how much they are together.", total),
+        "MoneySum": answer("So many charges, and how much they are together.", _TOTAL),
         "Money": answer(
             "The charges of a sale in one currency: charges = orders + refunding + refunds.",
             {"currency": described(TEXT, "Code of ISO 4217."), **dict.fromkeys(sums, reference("MoneySum"))},
         ),
+    }
+
+
+def _comparison() -> dict[str, Schema]:
+    fates = [fate.name.lower() for fate in Fate]
+    return {
         "Reconcile": request(
             "Whose payments to compare.",
             (),
@@ -188,7 +199,7 @@ def _books() -> dict[str, Schema]:
                         "`order`: it pays for an order. `refunding`: it is on its way back. `refunded`: it was given back."
                     ),
                 },
-                **total,
+                **_TOTAL,
             },
         ),
         "OpenCharge": answer(
