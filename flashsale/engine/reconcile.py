@@ -8,6 +8,7 @@ open needs a person, and is named.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
@@ -21,6 +22,7 @@ from flashsale.keys import STRAY
 from flashsale.model.jobs import JobKind
 from flashsale.model.outcomes import Settle
 from flashsale.model.payment import Charge, Fate
+from flashsale.providers.patience import patiently
 from flashsale.providers.protocol import PaymentState, Provider, ProviderError, ProviderPayment
 
 AT_ONCE: Final = 200
@@ -149,7 +151,9 @@ class Reconciler:
                     await self._compare_one(sale, provider, payment, charge, report)
                 except (HopelessJobError, ProviderError) as error:
                     report.charges += payment.state is PaymentState.PAID
-                    report.find(_open(provider, payment, str(error), "look at it by hand"))
+                    again = isinstance(error, ProviderError) and error.retry
+                    action = "run this again" if again else "look at it by hand"
+                    report.find(_open(provider, payment, str(error), action))
             await asyncio.sleep(0)
 
     async def _charges(
@@ -172,7 +176,7 @@ class Reconciler:
         if payment.state is PaymentState.AUTHORISED:
             await self._settlement.authorised(sale, provider.name, payment)
             report.applied += 1
-            found = await provider.find(payment.id)
+            found = await patiently(partial(provider.find, payment.id))
             if found is None or found.state is not PaymentState.PAID:
                 return
             payment = found
@@ -197,13 +201,15 @@ class Reconciler:
     ) -> None:
         if charge.fate is Fate.REFUNDING and payment.refunded >= payment.amount:
             token = token_of(payment.reservation)
-            refund_id = await provider.refund(payment.id, payment.amount)  # finds the one there is
+            # It finds the refund there is.
+            refund_id = await patiently(partial(provider.refund, payment.id, payment.amount))
             settled = await self._store.settle(sale, token, reference=charge.reference, refund_id=refund_id)
             report.settled += settled is Settle.DONE
             charge = Charge(charge.reference, charge.money, Fate.REFUNDED)
         if _contradiction(payment, charge) is not None:
             # The list was read a while before our records were: only what is so at one time counts.
-            payment = await provider.find(payment.id) or payment
+            now = await patiently(partial(provider.find, payment.id))
+            payment = payment if now is None else now
             charge = (await self._charges(sale, provider, [payment]))[0] or charge
         found = _contradiction(payment, charge)
         if found is None and charge.fate is Fate.REFUNDING and await self._is_dead(sale, charge.reference):
@@ -234,7 +240,7 @@ class Reconciler:
     ) -> None:
         """It may only have been made while the list was read."""
         _, payment_id = events.split(charge.reference)
-        payment = await provider.find(payment_id)
+        payment = await patiently(partial(provider.find, payment_id))
         if payment is not None and payment.state is PaymentState.PAID:
             report.charges += 1
             report.count(charge)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -10,6 +11,7 @@ import msgspec
 from yarl import URL
 
 from flashsale.model.payment import PaymentStatus
+from flashsale.providers.patience import patiently
 from flashsale.providers.protocol import (
     Capture,
     Event,
@@ -159,7 +161,7 @@ class Simulator:
         after: str | None = ""
         while after is not None:
             query = urlencode({"since_ms": since_ms, "limit": PAGE_PAYMENTS, "after": after})
-            found = _read(await self._call("GET", f"/v1/payments?{query}"), _PAYMENTS)
+            found = _read(await patiently(partial(self._call, "GET", f"/v1/payments?{query}")), _PAYMENTS)
             for payment in found.payments:
                 yield _payment(payment)
             after = found.next

@@ -66,7 +66,8 @@ async def test_after_expiry_with_stock_left(till: Till) -> None:
     await till.until(held, "confirmed", "paid")
     await till.settled()
     (fact,) = [one for one in await till.sales.facts(till.sale) if one.type == "reservation.confirmed"]
-    assert fact.confirmed().late and (await till.read(held))["late"] is True
+    assert fact.confirmed().late
+    assert (await till.read(held))["late"] is True
     (await till.shop.reserve(till.sale, "bob")).refused(409, "sold_out")
     await till.verdict(orders=1)
 

@@ -183,3 +183,16 @@ async def test_both_are_paid(till: Till) -> None:
     await till.settled()
     assert sorted(await till.charged()) == [(PRICE, 0), (PRICE, PRICE)]
     await till.verdict(orders=1, refunds=1)
+
+
+async def test_the_books_are_compared_though_the_provider_stumbles(till: Till) -> None:
+    await till.open()
+    held = await till.hold("ann")
+    await click(await till.ask(held, "ann", "alipay"))
+    await till.until(held, "confirmed", "paid")
+    await till.settled()
+    await till.faults(outage_percent=20)
+    for _ in range(20):
+        assert (await till.reconcile())["ok"]
+    await till.faults(outage_percent=0)
+    await till.verdict(orders=1)

@@ -12,6 +12,7 @@ import stripe
 from stripe.params import PaymentIntentCreateParams, PaymentIntentListParams
 
 from flashsale.model.payment import PaymentStatus
+from flashsale.providers.patience import patiently
 from flashsale.providers.protocol import (
     Capture,
     Event,
@@ -188,7 +189,7 @@ class Stripe:
         if since_ms:
             params["created"] = {"gte": since_ms // 1000}
         while True:
-            page = await self._call("list", self._api.payment_intents.list_async(params))
+            page = await patiently(lambda: self._call("list", self._api.payment_intents.list_async(params)))
             for intent in page.data:
                 yield payment_of(intent.to_dict())
             if not page.has_more:
