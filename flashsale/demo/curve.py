@@ -45,12 +45,14 @@ def draw_curve(result: Result, answers: Sequence[Answer], path: Path) -> None:
         from matplotlib import rc_context  # noqa: PLC0415 - an extra
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+        from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415 - an extra
     except ImportError as fault:
         raise NoMatplotlibError("no picture without matplotlib: pip install 'flashsale[demo]'") from fault
     with rc_context(
         {"font.family": "DejaVu Sans", "font.size": 10, "text.color": INK, "axes.edgecolor": FAINT}
     ):
-        figure = Figure(figsize=(12, 10.5), dpi=120, facecolor="white", layout="constrained")
+        layout = ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08)
+        figure = Figure(figsize=(12, 10.5), dpi=120, facecolor="white", layout=layout)
         FigureCanvasAgg(figure)
         grid = figure.add_gridspec(
             3, 2, width_ratios=(3, 1), height_ratios=(3, 2, 2.4), hspace=0.08, wspace=0.06

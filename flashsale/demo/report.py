@@ -135,9 +135,7 @@ def _checkouts(payments: Takings) -> Table:
         "holds in all", f"{one.holds:,}", Text(f"{payments.holds_ended_unpaid:,} ended unpaid", style="dim")
     )
     if back.shoppers:
-        presses = (
-            f"pressed {back.presses:,} times, {back.sold_out_answers:,} times sold out, {back.holds:,} holds"
-        )
+        presses = f"{back.presses:,} presses, {back.sold_out_answers:,} sold-out answers"
         table.add_row("came back", f"{back.shoppers:,}", Text(presses, style="dim"))
     return table
 
@@ -190,7 +188,9 @@ def _books(result: Result) -> Table:
         f"{payments.webhooks_twice_percent:g} % came twice, {payments.webhooks_lost_percent:g} % never, "
         f"{payments.webhooks_delayed_percent:g} % late by {payments.webhooks_delay_seconds:g} s",
     )
-    table.add_row("reconciled", f"{payments.charges_compared:,} charges, by the shop with the provider's books")
+    table.add_row(
+        "reconciled", f"{payments.charges_compared:,} charges, by the shop with the provider's books"
+    )
     table.add_row("crowd pressed", f"from {result.began_ms:,.1f} ms after T0")
     if result.last_sale_told_ms is not None:
         table.add_row("last sale told", f"received {result.last_sale_told_ms:,.1f} ms after T0")

@@ -44,7 +44,7 @@ def options(tmp_path: Path) -> DemoOptions:
         data_dir=None,
         out_dir=tmp_path / "out",
         countdown_s=1.0,
-        patience_s=6.0,
+        patience_s=30.0,
         shares=EVERYBODY_PAYS,
     )
 
@@ -54,9 +54,7 @@ def demo(options: DemoOptions) -> Demo:
     async def run(server: LyingServer, **changes: Any) -> tuple[Result, str]:
         results: list[Result] = []
         console = Console(file=StringIO(), width=120)
-        await run_demo(
-            replace(options, **changes), console, results.append, start_server=starter(server)
-        )
+        await run_demo(replace(options, **changes), console, results.append, start_server=starter(server))
         assert isinstance(console.file, StringIO)
         return results[0], console.file.getvalue()
 

@@ -22,15 +22,16 @@ class LyingProvider:
 
     def open(self, reservation: str, amount: int) -> dict[str, Any]:
         """The shop asks for a payment."""
+        payment_id = f"pay_{len(self.payments)}"
         payment = {
-            "id": f"pay_{len(self.payments)}",
+            "id": payment_id,
             "status": "open",
             "amount": amount,
             "currency": CURRENCY,
             "metadata": {"reservation": reservation},
             "refunded": 0,
         }
-        self.payments[payment["id"]] = payment
+        self.payments[payment_id] = payment
         return payment
 
     def page(self, payment: dict[str, Any]) -> str:

@@ -108,16 +108,14 @@ class LyingServer:
         return web.json_response(body | {"place": len(self.granted), "live_holds": held})
 
     async def audit(self, request: web.Request) -> web.Response:
-        charges = [] if self.lie == "hides_charges" else self.charges
+        charges = {"hides_charges": [], "charges_without_order": self.charges[1:]}.get(self.lie, self.charges)
         money = {
             "charges": charges,
             "orders": [one for one in charges if not one["refunded"]],
             "refunding": [],
             "refunds": [one for one in charges if one["refunded"]],
         }
-        sums = {
-            name: {"count": len(some), "amount": len(some) * DUE} for name, some in money.items()
-        }
+        sums = {name: {"count": len(some), "amount": len(some) * DUE} for name, some in money.items()}
         facts, found = len(self.granted) + 1, [{"currency": CURRENCY, **sums}] if charges else []
         return web.json_response({"ok": True, "facts": facts, "findings": [], "money": found})
 
@@ -127,7 +125,7 @@ class LyingServer:
         return web.json_response(
             {
                 "ok": not lost,
-                "charges": len(self.charges),
+                "charges": len(self.charges) - (self.lie == "charges_without_order"),
                 "totals": [{"fate": "refunding", "count": 0}],
                 "open": [charge] if lost else [],
             }
@@ -215,9 +213,9 @@ class LyingServer:
         first = not self.charges
         reservation = self.find(payment["metadata"]["reservation"])
         assert reservation is not None
-        if self.lie == "charges_without_order" and not self.count("confirmed") and self.count("held") > 1:
-            return
         self.charges.append(payment)
+        if self.lie == "charges_without_order" and first:
+            return
         wanted = reservation["status"] == "held" or self.available() > 0
         if wanted and not (self.lie == "refunds_twice" and first):
             reservation["status"] = "confirmed"

@@ -62,19 +62,15 @@ def kept(place: int, customer: str, status: str, held_ms: float = 1.0, **other: 
 
 def entry(number: int, place: int, refunded: int = 0, **other: Any) -> Entry:
     """A charge in the provider's books."""
-    return Entry(
-        **(
-            {
-                "id": f"pay-{number}",
-                "reservation": f"r-{place}",
-                "charged": True,
-                "amount": PRICE,
-                "currency": "EUR",
-                "refunded": refunded,
-            }
-            | other
-        )
-    )
+    fields: dict[str, Any] = {
+        "id": f"pay-{number}",
+        "reservation": f"r-{place}",
+        "charged": True,
+        "amount": PRICE,
+        "currency": "EUR",
+        "refunded": refunded,
+    }
+    return Entry(**(fields | other))
 
 
 def checkout(shopper: int, place: int, outcome: str, **other: Any) -> Checkout:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flashsale.client import Client
-from flashsale.demo.crowd import CLOCK_SAMPLES_MAX, kind_of, set_clock
-from flashsale.demo.messages import Clock, Opening, Plan, Ready, decode_from_crowd, encode
+from flashsale.demo.crowd import CLOCK_SAMPLES_MAX, set_clock
+from flashsale.demo.messages import Clock, Opening, Plan, Ready, Shares, decode_from_crowd, encode
+from flashsale.demo.rush import kind_of
 from flashsale.demo.shoppers import gather
 from flashsale.demo.wire import Pool
 from flashsale.identity.tokens import ShopperTokens
@@ -20,6 +21,7 @@ SECRET = "a secret of a test, long enough to sign with"
 
 def plan(**fields: object) -> Plan:
     known = {"host": "127.0.0.1", "port": 1, "sale": "s", "shoppers": 500, "connections": 5, "seed": 3}
+    known |= {"methods": ["card", "alipay"], "hold_seconds": 10}
     return Plan(**(known | {"stock": {"left": 30, "right": 10}} | fields))  # type: ignore[arg-type]
 
 
@@ -28,7 +30,9 @@ def test_a_seed_makes_one_crowd() -> None:
     one, same, other = (gather(plan(seed=seed), tokens) for seed in (3, 3, 4))
 
     def manners(crowd: list) -> list:  # type: ignore[type-arg]
-        return [(member.customer, member.sku, member.early_ms, member.double_ms) for member in crowd]
+        return [
+            (member.customer, member.sku, member.early_ms, member.double_ms, member.habit) for member in crowd
+        ]
 
     assert manners(one) == manners(same)
     assert manners(one) != manners(other)
@@ -55,6 +59,28 @@ def test_manners_and_wishes_are_shared_out() -> None:
     assert {member.sku for member in crowd} == {"left", "right"}
     nobody = gather(plan(early_share=0.0, double_share=0.0), ShopperTokens(SECRET, None))
     assert not any(member.early_ms or member.double_ms for member in nobody)
+
+
+def test_habits_are_shared_out() -> None:
+    tokens = ShopperTokens(SECRET, None)
+    habits = [member.habit for member in gather(plan(shoppers=2000), tokens)]
+    assert {habit.intent for habit in habits} == {"pay", "decline", "walk_away", "late"}
+    assert {habit.methods for habit in habits} == {("card", "alipay"), ("alipay", "card")}
+    assert all(3.0 <= habit.thinks_s <= 6.0 for habit in habits), (
+        "nobody pays before all is held, or too late"
+    )
+    shares = Shares(decline=0, walk_away=0, late=0, come_back=0)
+    honest = [member.habit for member in gather(plan(shoppers=2000, shares=shares), tokens)]
+    assert {habit.intent for habit in honest} == {"pay"}
+    assert not any(habit.comes_back for habit in honest)
+    assert [one.thinks_s for one in honest] == [one.thinks_s for one in habits], "shares change nothing else"
+    everybody = [member.habit for member in gather(plan(shares=Shares(decline=50, late=50)), tokens)]
+    assert "pay" not in {habit.intent for habit in everybody}
+
+
+def test_with_one_method_a_shopper_tries_it_again() -> None:
+    crowd = gather(plan(methods=["card"]), ShopperTokens(SECRET, None))
+    assert {member.habit.methods for member in crowd} == {("card", "card")}
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,17 @@ def test_the_opening_moves_and_the_sale_stays_open_as_long() -> None:
         moved["opens_at"]
     ) == timedelta(hours=2)
     assert moved["items"] == sale.definition["items"]
-    assert parse_definition(moved).hold_seconds == sale.hold_seconds
+    parsed = parse_definition(moved)
+    assert parsed.hold_seconds == sale.hold_seconds == 5
+    assert parsed.payment.hold_extension_seconds == sale.hold_extension_seconds == 1
+    assert list(parsed.payment.methods) == sale.methods == ["card", "alipay"]
+    assert (parsed.payment.deposit_percent, parsed.payment.instalments) == (10, 36)
+
+
+def test_a_sale_to_try_by_hand_has_the_usual_holds() -> None:
+    parsed = parse_definition(load_sale("giulia").to_try(datetime(2030, 1, 2, tzinfo=UTC), 5))
+    assert (parsed.hold_seconds, parsed.items[0].stock, parsed.closes_at) == (300, 5, None)
+    assert parsed.payment.methods == ["card", "alipay"]
 
 
 def test_units_replace_the_stock() -> None:
@@ -51,8 +61,12 @@ def definition(path: Path, **changes: object) -> str:
 def test_a_definition_of_your_own(tmp_path: Path) -> None:
     sale = load_sale(definition(tmp_path / "My Shoes!.json"))
     assert (sale.sale, sale.stock, sale.record) == ("my-shoes", {"left": 3, "right": 4}, None)
-    assert sale.hold_seconds == 300
+    assert sale.hold_seconds == 5
+    assert sale.hold_extension_seconds == 0
+    assert (sale.methods, sale.methods_are_ours) == (["card"], True)
     assert sale.limit_per_customer is None
+    other = load_sale(definition(tmp_path / "b.json", payment={"methods": ["paypal"]}), hold_seconds=9)
+    assert (other.hold_seconds, other.methods, other.methods_are_ours) == (9, ["paypal"], False)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +76,8 @@ def test_a_definition_of_your_own(tmp_path: Path) -> None:
         ({"items": [{"sku": "a", "stock": "many"}]}, None, "not a sale definition"),
         ({"opens_at": "soon"}, None, "not a sale definition"),
         ({"opens_at": "2030-01-01T00:00:00"}, None, "no time zone"),
-        ({"hold_seconds": 5}, None, "at least 60 s"),
+        ({"payment": {"methods": 5}}, None, "not a sale definition"),
+        ({"payment": "card"}, None, "not a sale definition"),
         ({}, 10, "one item"),
     ],
 )

@@ -1,22 +1,23 @@
-"""`flashsale demo` itself, end to end: the real server, the real crowd, real signals."""
+"""`flashsale demo` itself, end to end: the real server, the real crowd, the real simulator, real signals."""
 
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import aiohttp
 import psutil
 import pytest
 
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 100.0
 """How long anything may take; nothing is decided by it but that a test ends."""
 
 
@@ -88,22 +89,37 @@ def nothing_left(data_dir: Path) -> bool:
     return not left_of(data_dir)
 
 
-def test_a_small_sale_sells_out_exactly(tmp_path: Path) -> None:
-    done = played(tmp_path, "--units 40 --shoppers 300 --seed 5 --countdown 1 --json")
+@pytest.mark.slow
+def test_a_small_sale_sells_out_exactly_and_is_paid_for(tmp_path: Path) -> None:
+    done = played(tmp_path, "--units 40 --shoppers 300 --seed 5 --countdown 1 --hold 5 --come-back 30 --json")
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)
     assert result["ok"]
     assert result["findings"] == []
     assert result["sold_out"]
     assert (result["units"], result["sales"], result["shoppers"]) == (40, 40, 300)
-    assert result["items"] == [{"sku": "giulia", "stock": 40, "available": 0, "held": 40, "sold": 0}]
-    assert (result["places"], result["reservations_checked"], result["audit_ok"]) == (40, 40, True)
-    assert result["audit_facts"] >= 40
     assert result["curve"][-1] == [result["last_unit_held_ms"], 40]
     assert result["not_open_answers"] > 0
     assert result["sold_out_answers"] >= 260
     assert result["next_release_at"]
     assert result["record"]["ratio"] is None
+    payments = result["payments"]
+    # On a slow machine some holds end before they could be paid for: how many is not what is tested.
+    paid, again = payments["paid_orders"], payments["sold_again"]
+    assert 0 < paid <= 40
+    assert payments["all_paid"] == (paid == 40)
+    left = {"available": 40 - paid, "held": 0, "sold": paid}
+    assert result["items"] == [{"sku": "giulia", "stock": 40, **left}]
+    assert result["history"][-1][1:] == list(left.values())
+    assert again > 0
+    assert (result["places"], result["reservations_checked"]) == (40 + again, 40 + again)
+    assert payments["holds_ended_unpaid"] == 40 + again - paid
+    assert result["audit_ok"]
+    (money,) = payments["money"]
+    assert money["currency"] == "CNY"
+    assert money["orders"] == {"count": paid, "amount": paid * 4_330_000}
+    assert money["charges"]["amount"] == money["orders"]["amount"] + money["refunds"]["amount"]
+    assert payments["charges_compared"] == money["charges"]["count"]
     assert "Not one unit too many" in done.stderr
     for file in result["files"]:
         assert Path(file).is_file()
@@ -111,10 +127,24 @@ def test_a_small_sale_sells_out_exactly(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_much_goes_wrong_between_the_shop_and_its_provider(tmp_path: Path) -> None:
+    shares = "--decline 30 --walk-away 15 --late 25 --come-back 50"
+    trouble = "--twice 40 --lost 30 --delayed 20"
+    done = played(tmp_path, f"--units 25 --shoppers 200 --countdown 1 --hold 3 {shares} {trouble} --json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    payments = json.loads(done.stdout)["payments"]
+    checkouts = payments["checkouts"]
+    outcomes = ("paid", "gave_up", "walked_away", "refunded", "released", "expired", "untold", "interrupted")
+    assert sum(checkouts[outcome] for outcome in outcomes) == checkouts["holds"]
+    assert checkouts["declined"] > 0
+    assert payments["sold_again"] > 0
+
+
+@pytest.mark.slow
 def test_a_data_directory_is_used_again_under_another_name(tmp_path: Path) -> None:
     names = []
     for _ in range(2):
-        done = played(tmp_path, "--sale maserati --shoppers 120 --countdown 1 --workers 2 --json")
+        done = played(tmp_path, "--sale maserati --shoppers 120 --countdown 1 --hold 2 --workers 2 --json")
         assert done.returncode == 0, done.stdout + done.stderr
         result = json.loads(done.stdout)
         assert result["record"]["ratio"] > 1
@@ -135,6 +165,9 @@ def test_a_sale_of_your_own_with_two_items_and_too_few_shoppers(tmp_path: Path) 
     assert not result["sold_out"]
     assert result["sales"] + result["sold_out_answers"] >= 200
     assert result["record"] is None
+    assert result["payments"]["methods"] == ["card"]
+    assert result["payments"]["paid_orders"] > 0
+    assert "names no way to pay, so the demo takes card" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize("moment", ["shoppers are ready", "opens in"])
@@ -159,7 +192,7 @@ def test_nothing_outlives_a_killed_demo(tmp_path: Path) -> None:
     with playing(tmp_path, "--shoppers 50 --units 5 --countdown 300") as process:
         heard(process, "opens in")
         children = psutil.Process(process.pid).children(recursive=True)
-        assert len(children) >= 4, "crowd, supervisor, worker, Valkey"
+        assert len(children) >= 5, "crowd, supervisor, worker, simulator, Valkey"
         process.kill()
         process.wait()
         assert nothing_left(tmp_path / "data")
@@ -167,35 +200,35 @@ def test_nothing_outlives_a_killed_demo(tmp_path: Path) -> None:
         assert alive == []
 
 
-def read_token(said: str, answer: str) -> str:
-    """What the printed command makes of the answer for a guest."""
-    reader = re.search(r"TOKEN=.*\| (sed '.*')\)", said)
-    assert reader is not None
-    return subprocess.check_output(["sh", "-c", reader[1]], input=answer, text=True).strip()
+def by_hand(commands: str) -> str:
+    """What a shell prints that is given the commands of the page, as a reader would paste them."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-e"],
+        input=commands,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
-async def test_keep_leaves_a_server_to_play_with(tmp_path: Path) -> None:
-    with playing(tmp_path, "--shoppers 60 --units 5 --countdown 1 --keep") as process:
-        said = heard(process, '"quantity": 1')
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the page is for people who have curl")
+def test_keep_leaves_a_server_to_buy_from_by_hand(tmp_path: Path) -> None:
+    with playing(tmp_path, "--shoppers 60 --units 5 --countdown 1 --hold 2 --keep") as process:
+        said = heard(process, "found in the warehouse")
+        page = said[said.index("  export FLASHSALE_URL") :]
+        printed = by_hand(page)
+        assert '"status":"confirmed"' in printed
+        assert "clean  giulia-milano-by-hand" in printed
+        assert '"available":9' in printed, "four of five are left, and five more have arrived"
         url = re.search(r"address +(http://\S+)", said)
-        key = re.search(r"root key +(\S+)", said)
         assert url is not None
-        assert key is not None
-        async with aiohttp.ClientSession(url[1]) as session:
-            async with session.get("/docs") as docs:
-                assert docs.status == 200
-            async with session.post("/v1/guests") as guest:
-                token = (await guest.json())["token"]
-                assert read_token(said, await guest.text()) == token
-            sale, brand = "/v1/sales/giulia-milano", {"Authorization": f"Bearer {key[1]}"}
-            units = {"units": 5, "reason": "found in the warehouse"}
-            async with session.post(f"{sale}/items/giulia/restock", json=units, headers=brand) as restocked:
-                assert restocked.status == 200
-            buy = {"items": [{"sku": "giulia", "quantity": 1}]}
-            shopper = {"Authorization": f"Bearer {token}"}
-            async with session.post(f"{sale}/reservations", json=buy, headers=shopper) as bought:
-                assert bought.status == 201
-                assert (await bought.json())["place"] == 6
+        with urllib.request.urlopen(f"{url[1]}/docs") as docs:
+            assert docs.status == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(WAIT_SECONDS) == 130
         assert left_of(tmp_path / "data") == []
@@ -208,6 +241,9 @@ async def test_keep_leaves_a_server_to_play_with(tmp_path: Path) -> None:
         ("--shoppers 0", "--shoppers"),
         ("--units 0", "--units"),
         ("--seed x", "--seed"),
+        ("--hold 0", "--hold"),
+        ("--lost 101", "--lost"),
+        ("--decline 60 --walk-away 30 --late 20", "100 at most"),
     ],
 )
 def test_what_cannot_be_played_is_said_at_once(tmp_path: Path, arguments: str, said: str) -> None:

@@ -8,7 +8,10 @@ from flashsale.demo.view import Scene, View
 
 SALE = {
     "state": "open",
-    "items": [{"sku": "a", "stock": 30, "available": 20}, {"sku": "b", "stock": 10, "available": 5}],
+    "items": [
+        {"sku": "a", "stock": 30, "available": 20, "held": 10, "sold": 0},
+        {"sku": "b", "stock": 10, "available": 5, "held": 3, "sold": 2},
+    ],
 }
 
 
@@ -29,18 +32,22 @@ def test_the_countdown() -> None:
 
 
 def test_units_and_answers() -> None:
-    scene = Scene("Shoes", 10, 2)
+    scene = Scene("Shoes", 10, 2, hold_seconds=5)
     scene.looked(SALE)
-    assert (scene.stock, scene.available, scene.held) == (40, 25, 15)
+    assert (scene.stock, scene.available, scene.held, scene.paid) == (40, 25, 13, 2)
     scene.heard(Progress(100.0, {"sale": 10}, 90))
     scene.heard(Progress(200.0, {"sale": 20, "sold_out": 30}, 50))
     assert scene.rates == {"sale": 100.0, "sold_out": 300.0}
-    assert (scene.available, scene.held) == (20, 20), "the crowd may know of sales before the next look"
+    assert (scene.available, scene.held) == (20, 18), "the crowd may know of sales before the next look"
     scene.heard(Progress(5000.0, {"sale": 20, "sold_out": 30}, 0))
     assert scene.rates.get("sale", 0.0) == 0.0, "the rate is of the last half second"
+    scene.heard(Progress(5100.0, {"sale": 40}, 0, {"walked_away": 7, "sold_again": 3}))
+    assert scene.available == 20, "by now holds may have ended"
     shown = rendered(scene)
     assert "Shoes" in shown
     assert "sold out (409)" in shown
+    assert "walked away 7" in shown
+    assert "sold again 3" in shown
 
 
 def test_without_a_terminal_it_says_a_line_a_second() -> None:
@@ -50,6 +57,23 @@ def test_without_a_terminal_it_says_a_line_a_second() -> None:
             view.changed()
     assert isinstance(console.file, StringIO)
     assert console.file.getvalue().count("\n") == 1
+
+
+def test_a_line_says_answers_while_shoppers_wait_and_then_what_was_sold_again() -> None:
+    console = Console(file=StringIO(), width=90)
+    scene = Scene("Shoes", 10, 2)
+    scene.looked(SALE)
+    for progress in (
+        Progress(100.0, {"sale": 10}, 90),
+        Progress(9000.0, {"sale": 100}, 0, {"sold_again": 3}),
+    ):
+        scene.heard(progress)
+        with View(console, scene) as view:
+            view.changed()
+    assert isinstance(console.file, StringIO)
+    first, second = console.file.getvalue().splitlines()
+    assert first == "  available 25, held 13, paid 2, answers 10, waiting 90"
+    assert second == "  available 25, held 13, paid 2, sold again 3"
 
 
 def test_on_a_terminal_the_frame_is_gone_afterwards() -> None:
