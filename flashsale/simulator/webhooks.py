@@ -153,7 +153,7 @@ class Webhooks:
             async with self._session.post(
                 self._url or "", data=event.body, headers=headers, allow_redirects=False
             ) as response:
-                return "" if response.ok and response.status < 300 else f"status {response.status}"
+                return "" if 200 <= response.status < 300 else f"status {response.status}"
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return type(error).__name__  # its text may name the address, which may hold a secret
 
