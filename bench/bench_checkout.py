@@ -1,9 +1,9 @@
 """Whole checkouts over HTTP: reserve, start the payment, take in the paid webhook, confirm.
 
-Server, payment worker, Valkey, provider and load share the two cores of the machine. The provider answers at once and inside
-the worker (bench/apps/instant_worker.py); its signed webhook is sent by the load. What is measured ends when the last order is
-confirmed in the store, not when the last answer is given. CPU time of each process is told beside it: it does not move with
-the neighbours as much as the rate does.
+Server, payment worker, Valkey, provider and load share the two cores of the machine. The provider answers at once and
+inside the worker (bench/apps/instant_worker.py); its signed webhook is sent by the load. What is measured ends when the last
+order is confirmed in the store, not when the last answer is given. CPU time of each process is told beside it: it does not
+move with the neighbours as much as the rate does.
 """
 
 import asyncio

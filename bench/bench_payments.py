@@ -19,7 +19,7 @@ from flashsale.engine.events import Received
 from flashsale.model.payment import Money, PaymentStatus
 from flashsale.providers.protocol import Event, PaymentState, ProviderPayment
 from flashsale.scripts import calls, loader
-from flashsale.scripts.payments import GROUP, ChargeClaim, attempt_args, confirm_args, pay_args
+from flashsale.scripts.payments import GROUP, ChargeClaim, Try, Wish, attempt_args, confirm_args, pay_args
 
 pytestmark = pytest.mark.benchmark(timer=CLOCK.read)
 MONEY = Money(33_000_000, "EUR")
@@ -39,7 +39,7 @@ async def begin_payments(redis: "Redis", count: int) -> list[str]:
     sha = loader.load("pay").sha
     names = KEYS.paid_book()
     pays = [
-        ("EVALSHA", sha, len(names), *names, *pay_args(token, "card", MONEY, 0, 0, 10_000_000))
+        ("EVALSHA", sha, len(names), *names, *pay_args([Wish(token, "card", MONEY)], 0, 0, 10_000_000))
         for token in tokens
     ]
     await send(redis, pays)
@@ -47,7 +47,7 @@ async def begin_payments(redis: "Redis", count: int) -> list[str]:
     begun = [
         (
             *("EVALSHA", sha, len(names), *names),
-            *attempt_args(token, 1, PaymentStatus.REQUIRES_ACTION, reference(number), ACTION),
+            *attempt_args([Try(token, 1, PaymentStatus.REQUIRES_ACTION, reference(number), ACTION)]),
         )
         for number, token in enumerate(tokens)
     ]

@@ -18,7 +18,7 @@
 -- ARGV[1] now_ms, 0 for the server's TIME
 -- ARGV[2] how many overdue holds this call may take back
 -- ARGV[3] consumer group of the jobs
--- ARGV[4..] of each charge: reservation id, attempt and method (a byte each), money (nine bytes), reference, entry of the
+-- ARGV[4..] of each charge: reservation id, attempt and method (a byte each), money (ten bytes), reference, entry of the
 --   payments stream that brought it ('' for none): it is acknowledged and deleted once the charge has its fate
 --
 -- Returns { now_ms, decision of each charge }
@@ -57,7 +57,7 @@ local function examining()
   local function fate_of(charges, reference)
     local at, n = 1, #charges
     while at <= n do
-      local next_at = at + CHARGE_BYTES + byte(charges, at + 10)
+      local next_at = at + CHARGE_BYTES + byte(charges, at + CHARGE_BYTES - 1)
       if sub(charges, at + CHARGE_BYTES, next_at - 1) == reference then
         return byte(charges, at)
       end
@@ -140,7 +140,7 @@ local function examining()
       refused = UNKNOWN_RESERVATION
     elseif not payment or byte(payment, 2) == 0 then
       refused = NOT_REQUESTED
-    elseif sub(payment, 4, 12) ~= money then
+    elseif sub(payment, 4, HEAD_BYTES) ~= money then
       refused = WRONG_AMOUNT
     elseif status == CONFIRMED then
       refused = PAID_TWICE
@@ -166,9 +166,9 @@ local function examining()
     end
     fact('charge.refused', id .. char(refused) .. method .. charge)
     job('refund', id .. charge)
-    local head = payment and sub(payment, 1, 12) or char(REFUNDING, 0) .. method .. money
+    local head = payment and sub(payment, 1, HEAD_BYTES) or char(REFUNDING, 0) .. method .. money
     if payment and byte(payment) ~= PAID and (byte(payment, 2) == byte(mark) or byte(payment) > FAILED) then
-      head = char(REFUNDING) .. sub(payment, 2, 12)
+      head = char(REFUNDING) .. sub(payment, 2, HEAD_BYTES)
       waiting_no_more[#waiting_no_more + 1] = id
     end
     keep_payment(id, packed_payment(head, known, charges .. char(GIVING_BACK) .. charge, details))
@@ -195,9 +195,9 @@ for i = 1, total do
   end
   local result, line = nil, nil
   -- The usual charge: the first one, of the right amount, for the present attempt of a live hold with one line.
-  if record and payment and byte(record) == HELD and sub(payment, 14, 15) == '\0\0' and sub(payment, 4, 12) == money
+  if record and payment and byte(record) == HELD and sub(payment, HEAD_BYTES + 2, PAYMENT_BYTES) == '\0\0' and sub(payment, 4, HEAD_BYTES) == money
     and sub(payment, 2, 2) == sub(mark, 1, 1) and byte(payment) <= FAILED and #reference < 240
-    and sub(payment, 16, 15 + byte(payment, 13)) == reference and struct.unpack('>I6', record, 9) > now then
+    and sub(payment, PAYMENT_BYTES + 1, PAYMENT_BYTES + byte(payment, HEAD_BYTES + 1)) == reference and struct.unpack('>I6', record, 9) > now then
     local shape, name = byte(record, 21, 22)
     if shape == 0x93 and name >= 0xa0 and name < 0xc0 then -- three elements, the first a text of less than 32 bytes
       local rest = sub(record, 23 + name - 0xa0)

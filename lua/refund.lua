@@ -49,7 +49,7 @@ if payment then
   local reference, charges, details = parts_of(payment)
   local kept, at = '', 1
   while at <= #charges do
-    local next_at = at + CHARGE_BYTES + byte(charges, at + 10)
+    local next_at = at + CHARGE_BYTES + byte(charges, at + CHARGE_BYTES - 1)
     local fate = byte(charges, at)
     if fate == ORDER then
       job('refund', id .. sub(charges, at + 1, next_at - 1))
@@ -58,7 +58,7 @@ if payment then
     kept = kept .. string.char(fate) .. sub(charges, at + 1, next_at - 1)
     at = next_at
   end
-  keep_payment(id, packed_payment(string.char(REFUNDING) .. sub(payment, 2, 12), reference, kept, details))
+  keep_payment(id, packed_payment(string.char(REFUNDING) .. sub(payment, 2, HEAD_BYTES), reference, kept, details))
 end
 save()
 if restock then

@@ -33,7 +33,7 @@ if payment then
   local known, charges, details = parts_of(payment)
   local kept, at, left = '', 1, 0
   while at <= #charges do
-    local next_at = at + CHARGE_BYTES + byte(charges, at + 10)
+    local next_at = at + CHARGE_BYTES + byte(charges, at + CHARGE_BYTES - 1)
     local fate = byte(charges, at)
     if sub(charges, at + CHARGE_BYTES, next_at - 1) == reference then
       outcome = fate == ORDER and IS_ORDER or fate == GIVEN_BACK and ALREADY_SETTLED or DONE
@@ -46,7 +46,7 @@ if payment then
   if outcome == DONE then
     local status = byte(payment)
     status = status == REFUNDING and left == 0 and RETURNED or status
-    keep_payment(id, packed_payment(string.char(status) .. sub(payment, 2, 12), known, kept, details))
+    keep_payment(id, packed_payment(string.char(status) .. sub(payment, 2, HEAD_BYTES), known, kept, details))
     fact('charge.refunded', id .. string.char(#reference) .. reference .. ARGV[4])
   end
 end

@@ -1,6 +1,6 @@
 """Payments as the HTTP side sees them: start one, undo an order, take in what a provider tells, look after dead jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,10 +21,13 @@ from flashsale.model.jobs import DeadJob
 from flashsale.model.outcomes import Pay, Refund
 from flashsale.model.payment import Money
 from flashsale.providers.protocol import Provider
+from flashsale.scripts.payments import Paying, Wish
+from flashsale.store.gather import Gathers
 from flashsale.store.payments import MOST_DEAD, PaymentStore
 
 EVENTS_LIMIT_FACTOR: Final = 10
 """What providers tell is money that has moved: it is turned away only when the queue has so many times its limit."""
+_AT_ONCE: Final = 128
 _LOOK_EVERY: Final = 256
 """Events taken in between two looks at the length of a sale's queue."""
 
@@ -78,6 +81,7 @@ class Payments:
         self._shop = shop
         self._queue_limit = queue_limit
         self._until_look: dict[str, int] = {}
+        self._wishes = Gathers(self._pay, most=_AT_ONCE)
 
     @property
     def rate(self) -> int:
@@ -98,19 +102,22 @@ class Payments:
             offered = ", ".join(terms.methods) or "no payment method"
             raise InvalidError([Fault(("method",), f"is not offered by this sale, which takes {offered}")])
         due = offer.schedule(offer.amount(found.reservation.lines)).deposit
-        paying = await self._store.pay(
-            reservation_id.sale,
-            reservation_id.token,
-            method=method,
-            money=Money(due, offer.definition.currency),
-            extension_ms=terms.hold_extension_seconds * 1000,
-            rate=self.rate,
-            queue_limit=self._queue_limit,
-        )
+        wish = Wish(reservation_id.token, method, Money(due, offer.definition.currency))
+        paying = await self._wishes.ask(reservation_id.sale, (wish, terms.hold_extension_seconds * 1000))
         metrics.PAYMENTS_STARTED.labels(paying.outcome.name.lower()).inc()
         reservation = paying.reservation or found.reservation
         return PayResult(
             paying.outcome, Found(offer, reservation, paying.now_ms, paying.payment, paying.ahead)
+        )
+
+    async def _pay(self, sale: str, wishes: Sequence[tuple[Wish, int]]) -> Sequence[Paying]:
+        """Wishes that came at the same time, in one call. A sale has one extension, once it is open."""
+        return await self._store.pay(
+            sale,
+            [wish for wish, _ in wishes],
+            extension_ms=wishes[0][1],
+            rate=self.rate,
+            queue_limit=self._queue_limit,
         )
 
     async def refund(

@@ -1,8 +1,8 @@
 """Reconciliation: the providers' own books against ours. Every charge must be an order or a refund, and the other way round.
 
 What is found open is dealt with on the spot: a charge nobody has told us of (a lost webhook) gets its fate as if its webhook
-had come, a consent that was not acted upon is acted upon, a refund whose answer was lost is recorded. What then is still
-open needs a person, and is named.
+had come, a consent that was not acted upon is acted upon, a refund whose answer was lost is recorded, one that has bounced is
+put aside to be made again. What then is still open needs a person, and is named.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import structlog
 
 from flashsale import metrics
 from flashsale.engine import events
-from flashsale.engine.events import sale_of, token_of
+from flashsale.engine.events import Received, sale_of, token_of
 from flashsale.engine.settlement import HopelessJobError, Settlement, claim_of
 from flashsale.engine.till import Till
 from flashsale.keys import STRAY
@@ -23,7 +23,7 @@ from flashsale.model.jobs import JobKind
 from flashsale.model.outcomes import Settle
 from flashsale.model.payment import Charge, Fate
 from flashsale.providers.patience import patiently
-from flashsale.providers.protocol import PaymentState, Provider, ProviderError, ProviderPayment
+from flashsale.providers.protocol import Event, PaymentState, Provider, ProviderError, ProviderPayment
 
 AT_ONCE: Final = 200
 MOST_OPEN: Final = 1000
@@ -206,18 +206,22 @@ class Reconciler:
             settled = await self._store.settle(sale, token, reference=charge.reference, refund_id=refund_id)
             report.settled += settled is Settle.DONE
             charge = Charge(charge.reference, charge.money, Fate.REFUNDED)
-        if _contradiction(payment, charge) is not None:
+        if _contradiction(sale, payment, charge) is not None:
             # The list was read a while before our records were: only what is so at one time counts.
             now = await patiently(partial(provider.find, payment.id))
             payment = payment if now is None else now
             charge = (await self._charges(sale, provider, [payment]))[0] or charge
-        found = _contradiction(payment, charge)
+        found = _contradiction(sale, payment, charge)
         if found is None and charge.fate is Fate.REFUNDING and await self._is_dead(sale, charge.reference):
-            found = ("giving it back was tried too often", f"flashsale payments dead retry {sale} --all")
+            found = ("giving it back was tried too often", _retry(sale))
         if found is None:
             report.count(charge)
-        else:
-            report.find(_open(provider, payment, *found))
+            return
+        report.find(_open(provider, payment, *found))
+        if _has_bounced(payment, charge) and not await self._is_dead(sale, charge.reference):
+            # Nobody has told us: a worker puts the refund aside as if somebody had.
+            event = Event("", payment, refund_failed=True)
+            await self._store.add_event(sale, events.pack(Received(provider.name, event)))
 
     async def _is_dead(self, sale: str, reference: str) -> bool:
         dead = [each.job for each in await self._store.dead(sale) if each.job.kind == JobKind.REFUND]
@@ -257,7 +261,7 @@ class Reconciler:
         )
 
 
-def _contradiction(payment: ProviderPayment, charge: Charge) -> tuple[str, str] | None:
+def _contradiction(sale: str, payment: ProviderPayment, charge: Charge) -> tuple[str, str] | None:
     """What in the provider's books contradicts the fate we have recorded, and what to do about it."""
     if (charge.money.amount, charge.money.currency) != (payment.amount, payment.currency):
         return (
@@ -266,9 +270,18 @@ def _contradiction(payment: ProviderPayment, charge: Charge) -> tuple[str, str] 
         )
     if charge.fate is Fate.ORDER and payment.refunded:
         return f"{payment.refunded} of it were given back, and its order stands", "refund the order here too"
-    if charge.fate is Fate.REFUNDED and payment.refunded < payment.amount:
-        return f"only {payment.refunded} of it reached the customer", "see flashsale payments dead list"
+    if _has_bounced(payment, charge):
+        return f"only {payment.refunded} of it reached the customer", _retry(sale)
     return None
+
+
+def _retry(sale: str) -> str:
+    return f"flashsale payments dead retry {sale} --all"
+
+
+def _has_bounced(payment: ProviderPayment, charge: Charge) -> bool:
+    """Whether a refund that we have as made did not reach the customer."""
+    return charge.fate is Fate.REFUNDED and payment.refunded < payment.amount
 
 
 def _open(provider: Provider, payment: ProviderPayment, problem: str, action: str) -> OpenCharge:

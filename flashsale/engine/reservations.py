@@ -148,7 +148,7 @@ class Reservations:
         offer = await self._catalog.get(reservation_id.sale)
         if offer is None or reservation_id.shard != 0:
             return None
-        glance = await self._store.find(reservation_id.sale, [reservation_id.token])
+        glance = await self._store.find_one(reservation_id.sale, reservation_id.token)
         return (await self._found(reservation_id.sale, glance))[0]
 
     async def of_customer(self, sale: str, customer: str) -> list[Found] | None:

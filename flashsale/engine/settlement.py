@@ -8,7 +8,7 @@ provider under a key that makes a repetition harmless, records what came of it i
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import stamina
 import structlog
@@ -20,7 +20,7 @@ from flashsale.engine.pacing import Breaker
 from flashsale.engine.till import Till
 from flashsale.model.jobs import Job, JobKind
 from flashsale.model.outcomes import Attempt, Confirm, Settle
-from flashsale.model.payment import Fate, Money, PaymentRecord, PaymentStatus
+from flashsale.model.payment import MAX_REFERENCE_BYTES, Fate, Money, PaymentRecord, PaymentStatus
 from flashsale.model.reservation import Reservation, State
 from flashsale.providers.protocol import (
     PaymentOrder,
@@ -29,7 +29,7 @@ from flashsale.providers.protocol import (
     ProviderError,
     ProviderPayment,
 )
-from flashsale.scripts.payments import ChargeClaim, ChargeDecision
+from flashsale.scripts.payments import ChargeClaim, ChargeDecision, Try
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -96,13 +96,13 @@ class Settlement:
     # --- start ---
 
     async def _start(self, sale: str, job: Job) -> None:
-        glance = await self._till.sales.find(sale, [job.token])
+        glance = await self._till.sales.find_one(sale, job.token)
         (reservation,), (record,) = glance.reservations, glance.payments
         if reservation is None or record is None or record.status is not PaymentStatus.QUEUED:
             await self._done(sale, job)
             return
         if reservation.state_at(glance.now_ms) is not State.HELD:
-            await self._attempt(sale, job.token, record.attempt, PaymentStatus.CANCELLED)
+            await self._attempt(sale, Try(job.token, record.attempt, PaymentStatus.CANCELLED))
             await self._done(sale, job)
             return
         provider = self._provider_named(self._till.provider)
@@ -119,15 +119,8 @@ class Settlement:
         self._step("start.asked")
         reference = events.reference(provider.name, started.id)
         details = {"action": started.action} if started.action else {}
-        outcome = await self._attempt(
-            sale,
-            job.token,
-            record.attempt,
-            started.status,
-            reference=reference,
-            details=details,
-            entry_id=job.entry_id,
-        )
+        begun = Try(job.token, record.attempt, started.status, reference, details, job.entry_id)
+        outcome = await self._attempt(sale, begun)
         self._step("start.recorded")
         if outcome is Attempt.DONE:
             return
@@ -218,7 +211,7 @@ class Settlement:
                 if payment.final and outcome is Attempt.DONE:
                     await self._till.sales.cancel(sale, token, reason=FINAL_REASON)
             case PaymentState.CANCELLED:
-                await self._attempt(sale, token, payment.attempt, PaymentStatus.CANCELLED)
+                await self._attempt(sale, Try(token, payment.attempt, PaymentStatus.CANCELLED))
             case PaymentState.OPEN:
                 pass
         await self._done(sale, job)
@@ -228,7 +221,7 @@ class Settlement:
         provider = self._provider_named(provider_name)
         reference = events.reference(provider_name, payment.id)
         token = token_of(payment.reservation)
-        glance = await self._till.sales.find(sale, [token])
+        glance = await self._till.sales.find_one(sale, token)
         (reservation,), (record,) = glance.reservations, glance.payments
         if record is not None and record.charge(reference) is not None:
             return
@@ -296,31 +289,12 @@ class Settlement:
         self._breaker.heard(provider)
         return answer
 
-    async def _attempt(
-        self,
-        sale: str,
-        token: str,
-        number: int,
-        status: PaymentStatus,
-        *,
-        reference: str = "",
-        details: dict[str, Any] | None = None,
-        entry_id: str = "",
-    ) -> Attempt:
-        attempted = await self._store.attempt(
-            sale,
-            token,
-            attempt=number,
-            status=status,
-            reference=reference,
-            details=details,
-            entry_id=entry_id,
-        )
-        return attempted.outcome
+    async def _attempt(self, sale: str, each: Try) -> Attempt:
+        return (await self._store.attempt(sale, each)).outcome
 
     async def _failed(self, sale: str, token: str, number: int, error: str) -> Attempt:
         details = {"error": error[:500]} if error else {}
-        return await self._attempt(sale, token, number, PaymentStatus.FAILED, details=details)
+        return await self._attempt(sale, Try(token, number, PaymentStatus.FAILED, details=details))
 
     async def _is_wanted(
         self,
@@ -372,7 +346,8 @@ def claim_of(provider: str, payment: ProviderPayment, entry_id: str = "") -> Cha
     reference = events.reference(provider, payment.id)
     try:
         money.pack()
-        reference.encode("ascii")
+        if not 0 < len(reference.encode("ascii")) <= MAX_REFERENCE_BYTES:
+            raise ValueError(f"its reference has {len(reference)} characters")  # noqa: TRY301 - as encode() would
     except ValueError as error:
         raise HopelessJobError(f"no record can hold this charge: {error}") from error
     attempt = payment.attempt if 0 < payment.attempt < 256 else 0

@@ -14,7 +14,7 @@ In the stream a fact's entry id is `<seq>-<at_ms>`, and its one field is named b
     charge.refused            token, why (1 byte: `Confirm`), method (1 byte), then the charge that is to be given back
     charge.refunded           token, reference length (1 byte), reference, then the refund's own id at the provider
 
-A charge is its money (9 bytes), the length of its reference (1 byte) and its reference; see `flashsale.model.payment`.
+A charge is its money (10 bytes), the length of its reference (1 byte) and its reference; see `flashsale.model.payment`.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ An entry has one field named by the job's kind, which holds its payload, and a f
 
     start    token: take the present attempt of this reservation to the provider
     void     token, attempt (1 byte), reference: see that this payment takes no money any more
-    refund   token, then a charge (money 9 bytes, reference length 1 byte, reference): give it back
+    refund   token, then a charge (money 10 bytes, reference length 1 byte, reference): give it back
     wake     nothing: payments have begun to wait for their turn
     event    MessagePack of what a provider has told (flashsale/engine/events.py)
 

@@ -6,10 +6,10 @@ exactly one *fate*, decided once, by lua/confirm.lua.
 
 Record, big-endian; the scripts read and write everything but the details, which they copy:
 
-    status 1 | attempt 1 | method 1 | money 9 | reference length 1 | charges length 2 | reference | charges | details
+    status 1 | attempt 1 | method 1 | money 10 | reference length 1 | charges length 2 | reference | charges | details
 
-    money:   amount 6 (minor units), currency 3 (ISO 4217)
-    charges: of each  fate 1 | money 9 | reference length 1 | reference
+    money:   amount 7 (minor units), currency 3 (ISO 4217)
+    charges: of each  fate 1 | money 10 | reference length 1 | reference
     details: MessagePack map {action, error}, or nothing
 """
 
@@ -19,14 +19,16 @@ from typing import Any, Final
 
 import msgspec
 
-from flashsale.model.sale import PaymentMethod
+from flashsale.model.sale import MAX_AMOUNT, PaymentMethod
 
 METHODS: Final[tuple[PaymentMethod, ...]] = ("card", "bank_transfer", "alipay", "paypal", "klarna")
 """A method's code in records and facts is its place here, counted from 1. Only ever add at the end."""
 
-HEADER_BYTES: Final = 15
-MONEY_BYTES: Final = 9
+HEADER_BYTES: Final = 16
+MONEY_BYTES: Final = 10
+CHARGE_BYTES: Final = 12
 MAX_REFERENCE_BYTES: Final = 255
+_AMOUNT_BYTES: Final = 7
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
@@ -73,20 +75,22 @@ class Money:
     currency: str
 
     def pack(self) -> bytes:
-        """Its nine bytes.
+        """Its ten bytes.
 
         Raises:
             ValueError: an amount or a currency that no record can hold.
         """
         code = self.currency.encode("ascii", "replace")
-        if not 0 <= self.amount < 1 << 48 or len(code) != 3:
+        if not 0 <= self.amount <= MAX_AMOUNT or len(code) != 3:
             raise ValueError(f"{self.amount} {self.currency!r} is not an amount of money")
-        return self.amount.to_bytes(6, "big") + code
+        return self.amount.to_bytes(_AMOUNT_BYTES, "big") + code
 
     @classmethod
     def unpack(cls, packed: bytes) -> "Money":
-        """Money from its nine bytes."""
-        return cls(int.from_bytes(packed[:6], "big"), packed[6:MONEY_BYTES].decode("ascii"))
+        """Money from its ten bytes."""
+        return cls(
+            int.from_bytes(packed[:_AMOUNT_BYTES], "big"), packed[_AMOUNT_BYTES:MONEY_BYTES].decode("ascii")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +181,8 @@ def unpack_record(packed: bytes) -> PaymentRecord:
     """
     if len(packed) < HEADER_BYTES:
         raise ValueError(f"a payment record of {len(packed)} bytes is too short")
-    charges_at = HEADER_BYTES + packed[12]
-    details_at = charges_at + int.from_bytes(packed[13:15], "big")
+    charges_at = HEADER_BYTES + packed[13]
+    details_at = charges_at + int.from_bytes(packed[14:16], "big")
     if len(packed) < details_at:
         raise ValueError("a payment record is cut off")
     details = packed[details_at:]
@@ -187,7 +191,7 @@ def unpack_record(packed: bytes) -> PaymentRecord:
             status=PaymentStatus(packed[0]),
             attempt=packed[1],
             method=method_of(packed[2]),
-            money=Money.unpack(packed[3:12]),
+            money=Money.unpack(packed[3:13]),
             reference=packed[HEADER_BYTES:charges_at].decode("ascii"),
             charges=tuple(_unpack_charges(packed[charges_at:details_at])),
             details=_decode(details) if details else {},
@@ -199,11 +203,11 @@ def unpack_record(packed: bytes) -> PaymentRecord:
 def _unpack_charges(packed: bytes) -> list[Charge]:
     charges, at = [], 0
     while at < len(packed):
-        length = packed[at + 10]
-        end = at + 11 + length
+        length = packed[at + CHARGE_BYTES - 1]
+        end = at + CHARGE_BYTES + length
         if end > len(packed):
             raise ValueError("a charge is cut off")
-        money = Money.unpack(packed[at + 1 : at + 10])
-        charges.append(Charge(packed[at + 11 : end].decode("ascii"), money, Fate(packed[at])))
+        money = Money.unpack(packed[at + 1 : at + 1 + MONEY_BYTES])
+        charges.append(Charge(packed[at + CHARGE_BYTES : end].decode("ascii"), money, Fate(packed[at])))
         at = end
     return charges

@@ -124,6 +124,13 @@ class Glance:
     ahead: tuple[int | None, ...]
     """None when it does not wait for its turn."""
 
+    def only(self, at: int) -> "Glance":
+        """The part of it that is about one of the reservations."""
+        here = slice(at, at + 1)
+        return Glance(
+            self.now_ms, self.version, self.reservations[here], self.payments[here], self.ahead[here]
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:

@@ -1,7 +1,7 @@
 """Wrappers of the scripts about payments."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -20,6 +20,30 @@ GROUP: Final = "workers"
 """Consumer group of every `payments` stream."""
 
 _DEAD_HEADER_BYTES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A wish to pay a reservation with this method."""
+
+    token: str
+    method: str
+    money: Money
+    """What is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Where an attempt stands at the provider."""
+
+    token: str
+    attempt: int
+    status: PaymentStatus
+    reference: str = ""
+    """Empty keeps the one that is recorded."""
+    details: dict[str, Any] = field(default_factory=dict)
+    entry_id: str = ""
+    """The job that is acknowledged with it, unless there turns out to be something left to do (not DONE)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,70 +115,61 @@ class Dispatched:
 async def pay(
     redis: "Redis",
     names: SaleKeys,
-    token: str,
+    wishes: Sequence[Wish],
     *,
-    method: str,
-    money: Money,
     extension_ms: int,
     rate: int,
     queue_limit: int,
     now_ms: int = 0,
-) -> Paying:
-    """Queues a payment of a hold. `rate` is payments a second, 0 for any number."""
-    args = pay_args(token, method, money, extension_ms, rate, queue_limit, now_ms)
-    return paid(token, await run(redis, "pay", names.paid_book(), *args))
+) -> list[Paying]:
+    """Queues payments of holds (1 to 1000). `rate` is payments a second, 0 for any number."""
+    args = pay_args(wishes, extension_ms, rate, queue_limit, now_ms)
+    return paid(wishes, await run(redis, "pay", names.paid_book(), *args))
 
 
 def pay_args(
-    token: str, method: str, money: Money, extension_ms: int, rate: int, queue_limit: int, now_ms: int = 0
+    wishes: Sequence[Wish], extension_ms: int, rate: int, queue_limit: int, now_ms: int = 0
 ) -> list[str | bytes | int]:
     """ARGV of `pay`."""
-    return [now_ms, token, bytes((method_code(method),)), money.pack(), extension_ms, rate, queue_limit]
+    args: list[str | bytes | int] = [now_ms, extension_ms, rate, queue_limit]
+    for wish in wishes:
+        args += (wish.token, bytes((method_code(wish.method),)), wish.money.pack())
+    return args
 
 
-def paid(token: str, reply: Sequence[Any]) -> Paying:
+def paid(wishes: Sequence[Wish], reply: Sequence[Any]) -> list[Paying]:
     """The reply of `pay`."""
-    outcome, now, record, payment, ahead = reply
-    return Paying(Pay(outcome), now, _reservation(token, record), _payment(payment), ahead)
+    now, results = reply
+    return [
+        Paying(Pay(outcome), now, _reservation(wish.token, record), _payment(payment), ahead)
+        for wish, (outcome, record, payment, ahead) in zip(wishes, results, strict=True)
+    ]
 
 
 async def attempt(
-    redis: "Redis",
-    names: SaleKeys,
-    token: str,
-    *,
-    attempt: int,
-    status: PaymentStatus,
-    reference: str = "",
-    details: dict[str, Any] | None = None,
-    entry_id: str = "",
-    now_ms: int = 0,
-) -> Attempted:
-    """Records where an attempt stands at the provider. An empty reference keeps the one there is.
-
-    The job of `entry_id` is acknowledged with it, unless there turns out to be something left to do (not DONE).
-    """
-    args = attempt_args(token, attempt, status, reference, details or {}, entry_id, now_ms)
-    return attempted(token, await run(redis, "attempt", names.paid_book(), *args))
+    redis: "Redis", names: SaleKeys, tries: Sequence[Try], *, now_ms: int = 0
+) -> list[Attempted]:
+    """Records where attempts stand at the provider (1 to 500)."""
+    args = attempt_args(tries, now_ms)
+    return attempted(tries, await run(redis, "attempt", names.paid_book(), *args))
 
 
-def attempt_args(
-    token: str,
-    attempt: int,
-    status: PaymentStatus,
-    reference: str,
-    details: dict[str, Any],
-    entry_id: str = "",
-    now_ms: int = 0,
-) -> list[str | bytes | int]:
+def attempt_args(tries: Sequence[Try], now_ms: int = 0) -> list[str | bytes | int]:
     """ARGV of `attempt`."""
-    return [now_ms, token, attempt, int(status), reference, pack_details(details), GROUP, entry_id]
+    args: list[str | bytes | int] = [now_ms, GROUP]
+    for each in tries:
+        args += (each.token, each.attempt, int(each.status), each.reference)
+        args += (pack_details(each.details), each.entry_id)
+    return args
 
 
-def attempted(token: str, reply: Sequence[Any]) -> Attempted:
+def attempted(tries: Sequence[Try], reply: Sequence[Any]) -> list[Attempted]:
     """The reply of `attempt`."""
-    outcome, now, record, payment = reply
-    return Attempted(Attempt(outcome), now, _reservation(token, record), _payment(payment))
+    now, results = reply
+    return [
+        Attempted(Attempt(outcome), now, _reservation(each.token, record), _payment(payment))
+        for each, (outcome, record, payment) in zip(tries, results, strict=True)
+    ]
 
 
 def confirm_args(claims: Sequence[ChargeClaim], now_ms: int = 0) -> list[str | bytes | int]:

@@ -75,28 +75,44 @@ class Lane:
         Raises:
             StoreUnavailableError: as for `call`.
         """
-        reply = await self._send(parts)
-        if isinstance(reply, hiredis.ReplyError):
-            raise explain_reply(str(reply))
-        return reply
+        return (await self.commands([parts]))[0]
+
+    async def commands(self, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[Any]:
+        """Other commands, sent together; the reply to each.
+
+        Raises:
+            StoreUnavailableError: as for `call`, of the first that failed; the others may have been carried out.
+        """
+        replies = await self._send_all(commands)
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError):
+                raise explain_reply(str(reply))
+        return replies
 
     async def _send(self, command: "tuple[str | int | float | bytes | memoryview[int], ...]") -> Any:
+        return (await self._send_all([command]))[0]
+
+    async def _send_all(
+        self, commands: "Sequence[tuple[str | int | float | bytes | memoryview[int], ...]]"
+    ) -> list[Any]:
         transport = self._transport
         if transport is None or self._replies.lost:
             transport = await self._open()
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        self._replies.waiting.append(future)
-        transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub allows one argument
-        timer = loop.call_later(self._timeout_s, self._give_up, future, transport)
+        futures: list[asyncio.Future[Any]] = [loop.create_future() for _ in commands]
+        self._replies.waiting.extend(futures)
+        packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]  # its stub allows one argument
+        transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
+        timer = loop.call_later(self._timeout_s, self._give_up, futures, transport)
         try:
-            return await future
+            return [await future for future in futures]
         finally:
             timer.cancel()
 
-    def _give_up(self, future: "asyncio.Future[Any]", transport: asyncio.WriteTransport) -> None:
-        if not future.done():
-            future.set_exception(StoreUnavailableError("the store did not answer in time", applied=None))
+    def _give_up(self, futures: "Sequence[asyncio.Future[Any]]", transport: asyncio.WriteTransport) -> None:
+        for future in futures:
+            if not future.done():
+                future.set_exception(StoreUnavailableError("the store did not answer in time", applied=None))
         transport.abort()
 
     async def _open(self) -> asyncio.WriteTransport:

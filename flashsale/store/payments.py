@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 from flashsale.keys import SaleKeys
 from flashsale.model.jobs import DeadJob, Job
 from flashsale.model.outcomes import Settle
-from flashsale.model.payment import Money, PaymentRecord, PaymentStatus, unpack_record
+from flashsale.model.payment import PaymentRecord, unpack_record
 from flashsale.scripts import payments as scripts
 from flashsale.scripts.loader import load
 from flashsale.scripts.payments import (
@@ -19,13 +19,18 @@ from flashsale.scripts.payments import (
     Dispatched,
     Paying,
     Refunding,
+    Try,
+    Wish,
 )
 from flashsale.store.client import Store
+from flashsale.store.gather import Gathers
 from flashsale.store.lane import Lane
 
 MOST_DEAD: Final = 1000
 """Dead jobs listed, and revived, at once."""
 _PAGE: Final = 500
+_AT_ONCE: Final = 128
+"""Payments in one script call."""
 
 
 class PaymentStore:
@@ -34,48 +39,37 @@ class PaymentStore:
     def __init__(self, store: Store, *, timeout_s: float = 2.0) -> None:
         self._store = store
         self._lane = Lane(store.redis, timeout_s=timeout_s)
+        self._attempts = Gathers(self._record_attempts, most=_AT_ONCE)
+        self._events = Gathers(self._add_events, most=_AT_ONCE)
 
     async def pay(
-        self,
-        sale: str,
-        token: str,
-        *,
-        method: str,
-        money: Money,
-        extension_ms: int,
-        rate: int,
-        queue_limit: int,
-    ) -> Paying:
-        """Queues a payment of a hold; `rate` is what the provider takes a second, 0 for any number."""
-        args = scripts.pay_args(token, method, money, extension_ms, rate, queue_limit)
-        return scripts.paid(token, await self._lane.call(load("pay"), SaleKeys.of(sale).paid_book(), args))
+        self, sale: str, wishes: Sequence[Wish], *, extension_ms: int, rate: int, queue_limit: int
+    ) -> list[Paying]:
+        """Queues payments of holds; `rate` is what the provider takes a second, 0 for any number."""
+        args = scripts.pay_args(wishes, extension_ms, rate, queue_limit)
+        return scripts.paid(wishes, await self._lane.call(load("pay"), SaleKeys.of(sale).paid_book(), args))
 
     async def add_event(self, sale: str, payload: bytes) -> None:
-        """Queues what a provider has told."""
-        await self._lane.command("XADD", SaleKeys.of(sale).payments, "*", "event", payload)
+        """Queues what a provider has told. Events that come at the same time go together."""
+        await self._events.ask(sale, payload)
+
+    async def _add_events(self, sale: str, payloads: Sequence[bytes]) -> Sequence[None]:
+        stream = SaleKeys.of(sale).payments
+        await self._lane.commands([("XADD", stream, "*", "event", payload) for payload in payloads])
+        return [None] * len(payloads)
 
     async def length(self, sale: str) -> int:
         """Jobs of a sale that are due, those that workers are busy with included."""
         return int(await self._store.call(self._store.redis.xlen(SaleKeys.of(sale).payments)))
 
-    async def attempt(
-        self,
-        sale: str,
-        token: str,
-        *,
-        attempt: int,
-        status: PaymentStatus,
-        reference: str = "",
-        details: dict[str, Any] | None = None,
-        entry_id: str = "",
-    ) -> Attempted:
-        """Records where an attempt stands at the provider. An empty reference keeps the one there is.
+    async def attempt(self, sale: str, each: Try) -> Attempted:
+        """Records where an attempt stands at the provider. Those that come at the same time go together."""
+        return await self._attempts.ask(sale, each)
 
-        The job of `entry_id` is acknowledged with it, unless there turns out to be something left to do (not DONE).
-        """
-        args = scripts.attempt_args(token, attempt, status, reference, details or {}, entry_id)
-        reply = await self._lane.call(load("attempt"), SaleKeys.of(sale).paid_book(), args)
-        return scripts.attempted(token, reply)
+    async def _record_attempts(self, sale: str, tries: Sequence[Try]) -> Sequence[Attempted]:
+        names = SaleKeys.of(sale).paid_book()
+        reply = await self._lane.call(load("attempt"), names, scripts.attempt_args(tries))
+        return scripts.attempted(tries, reply)
 
     async def confirm(self, sale: str, claims: Sequence[ChargeClaim]) -> list[ChargeDecision]:
         """Decides a batch of charges (1 to 1000)."""

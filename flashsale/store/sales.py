@@ -15,6 +15,7 @@ from flashsale.scripts import reserve as reserving
 from flashsale.scripts.calls import Glance, Look, Resolved, Sweep
 from flashsale.scripts.loader import load
 from flashsale.store.client import Store
+from flashsale.store.gather import Gathers
 from flashsale.store.lane import Lane
 
 _PAGE = 1000
@@ -37,6 +38,7 @@ class SaleStore:
         self._timeout_s = timeout_s
         self._lanes: list[Lane] = []
         self._reader = self.lane()
+        self._finds = Gathers(self._find_each, most=_PAGE)
 
     async def open_sale(
         self, sale: str, definition: SaleDefinition, *, now_ms: int = 0
@@ -94,10 +96,21 @@ class SaleStore:
                 redis, SaleKeys.of(sale), customers=customers, tokens=tokens, now_ms=now_ms
             )
 
-    async def find(self, sale: str, tokens: Sequence[str], *, now_ms: int = 0) -> Glance:
+    async def find(self, sale: str, tokens: Sequence[str]) -> Glance:
         """Some reservations (1 to 1000) and their payments: cheaper than a look at the whole sale."""
-        reply = await self._reader.call(load("find"), SaleKeys.of(sale).paid_book(), [now_ms, *tokens])
+        return await self._find(sale, tokens)
+
+    async def find_one(self, sale: str, token: str) -> Glance:
+        """The same for one reservation. Those that are asked for at the same time go together."""
+        return await self._finds.ask(sale, token)
+
+    async def _find(self, sale: str, tokens: Sequence[str]) -> Glance:
+        reply = await self._reader.call(load("find"), SaleKeys.of(sale).paid_book(), [0, *tokens])
         return calls.found(tokens, reply)
+
+    async def _find_each(self, sale: str, tokens: Sequence[str]) -> Sequence[Glance]:
+        all_of_them = await self._find(sale, tokens)
+        return [all_of_them.only(at) for at in range(len(tokens))]
 
     async def cancel(self, sale: str, token: str, *, reason: str, now_ms: int = 0) -> Resolved:
         """Ends a hold early."""

@@ -11,8 +11,9 @@ local ATTEMPTS, PAYMENTS, TURNS = KEYS[7], KEYS[8], KEYS[9]
 local QUEUED, REQUIRES_ACTION, PROCESSING, FAILED, GIVEN_UP, PAID, REFUNDING, RETURNED = 1, 2, 3, 4, 5, 6, 7, 8
 -- Fate of a charge: the first byte of its entry.
 local ORDER, GIVING_BACK, GIVEN_BACK = 1, 2, 3
-local PAYMENT_BYTES = 15 -- before the reference: status, attempt, method, money, reference length, charges length
-local CHARGE_BYTES = 11 -- before a charge's reference: fate, money, reference length
+local HEAD_BYTES = 13 -- status, attempt, method, money (ten bytes)
+local PAYMENT_BYTES = 16 -- before the reference: status, attempt, method, money, reference length, charges length
+local CHARGE_BYTES = 12 -- before a charge's reference: fate, money, reference length
 
 local jobs, job_count = {}, 0 -- kind and payload of each
 local payments = {} -- id -> packed record; false when there is none
@@ -48,8 +49,8 @@ local function paying()
   end
 
   local function parts_of(payment)
-    local charges_at = PAYMENT_BYTES + 1 + byte(payment, 13)
-    local details_at = charges_at + byte(payment, 14) * 256 + byte(payment, 15)
+    local charges_at = PAYMENT_BYTES + 1 + byte(payment, HEAD_BYTES + 1)
+    local details_at = charges_at + byte(payment, HEAD_BYTES + 2) * 256 + byte(payment, PAYMENT_BYTES)
     return sub(payment, PAYMENT_BYTES + 1, charges_at - 1), sub(payment, charges_at, details_at - 1), sub(payment, details_at)
   end
 
@@ -65,7 +66,7 @@ local function paying()
     if status == QUEUED then
       waiting_no_more[#waiting_no_more + 1] = id
     end
-    local length = byte(payment, 13)
+    local length = byte(payment, HEAD_BYTES + 1)
     if length > 0 then
       job('void', id .. sub(payment, 2, 2) .. sub(payment, PAYMENT_BYTES + 1, PAYMENT_BYTES + length))
     end

@@ -16,6 +16,8 @@ from flashsale.model.payment import (
     pack_record,
     unpack_record,
 )
+from flashsale.model.sale import MAX_AMOUNT
+from flashsale.model.sale import MAX_AMOUNT
 
 EUR_5 = Money(5, "EUR")
 RECORD = PaymentRecord(
@@ -32,11 +34,11 @@ RECORD = PaymentRecord(
 def test_a_record_has_the_layout_that_the_scripts_read() -> None:
     assert pack_record(RECORD) == (
         b"\x02\x03\x03"  # status, attempt, method
-        b"\x00\x00\x01\xf7\x8a\x40CNY"  # money
-        b"\x0b\x00\x26"  # lengths of the reference and the charges
+        b"\x00\x00\x00\x01\xf7\x8a\x40CNY"  # money
+        b"\x0b\x00\x28"  # lengths of the reference and the charges
         b"stripe:pi_1"
-        b"\x03\x00\x00\x00\x00\x00\x05EUR\x05sim:1"
-        b"\x02\x00\x00\x00\x00\x00\x00JPY\x0bstripe:pi_0"
+        b"\x03\x00\x00\x00\x00\x00\x00\x05EUR\x05sim:1"
+        b"\x02\x00\x00\x00\x00\x00\x00\x00JPY\x0bstripe:pi_0"
         b"\x81\xa6action\x82\xa4type\xa8redirect\xa3url\xb7https://bank.example/\xc3\xbc"
     )
 
@@ -69,7 +71,7 @@ def test_a_record_that_is_cut_off_is_refused(length: int) -> None:
         unpack_record(packed[:length])
 
 
-@pytest.mark.parametrize(("at", "value"), [(0, 0), (0, 9), (2, 6), (14, 0x25), (14, 0x27), (26, 4), (26, 0)])
+@pytest.mark.parametrize(("at", "value"), [(0, 0), (0, 9), (2, 6), (15, 0x27), (15, 0x29), (27, 4), (27, 0)])
 def test_a_record_of_something_else_is_refused(at: int, value: int) -> None:
     packed = bytearray(pack_record(RECORD))
     packed[at] = value
@@ -90,15 +92,15 @@ def test_a_charge_is_found_by_its_reference() -> None:
     assert RECORD.charge("sim:2") is None
 
 
-@pytest.mark.parametrize("amount", [0, 1, 255, 33_000_000, (1 << 48) - 1])
-def test_money_is_nine_bytes(amount: int) -> None:
+@pytest.mark.parametrize("amount", [0, 1, 255, 33_000_000, MAX_AMOUNT])
+def test_money_is_ten_bytes(amount: int) -> None:
     packed = Money(amount, "KWD").pack()
-    assert len(packed) == 9
+    assert len(packed) == 10
     assert Money.unpack(packed) == Money(amount, "KWD")
 
 
 @pytest.mark.parametrize(
-    "money", [Money(-1, "EUR"), Money(1 << 48, "EUR"), Money(1, ""), Money(1, "EU"), Money(1, "EURO")]
+    "money", [Money(-1, "EUR"), Money(MAX_AMOUNT + 1, "EUR"), Money(1, ""), Money(1, "EU"), Money(1, "EURO")]
 )
 def test_money_that_no_record_can_hold_is_refused(money: Money) -> None:
     with pytest.raises(ValueError, match="is not an amount of money"):

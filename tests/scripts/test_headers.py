@@ -225,21 +225,19 @@ CALLS: dict[str, tuple[Callable[[Redis], Awaitable[Any]], int]] = {
         lambda r: payments.pay(
             r,
             KEYS,
-            "t" * 16,
-            method="card",
-            money=Money(1, "EUR"),
+            [payments.Wish("t" * 16, "card", Money(1, "EUR"))],
             extension_ms=0,
             rate=0,
             queue_limit=1,
             now_ms=7,
         ),
-        0,
+        3,
     ),
     "attempt": (
         lambda r: payments.attempt(
-            r, KEYS, "t" * 16, attempt=1, status=PaymentStatus.FAILED, details={"error": "no"}, now_ms=7
+            r, KEYS, [payments.Try("t" * 16, 1, PaymentStatus.FAILED, details={"error": "no"})], now_ms=7
         ),
-        0,
+        6,
     ),
     "refund": (lambda r: payments.refund(r, KEYS, "t" * 16, restock=True, reason="", now_ms=7), 0),
     "settle": (

@@ -62,10 +62,14 @@ MONEY_FAULTS = {
     "forgets what was usually sold": ("confirm", "(sold[line[3]] or 0) + units", "units"),
     "takes an older attempt for the usual": ("confirm", "and sub(payment, 2, 2) == sub(mark, 1, 1)", ""),
     "takes one that is over for the usual": ("confirm", "struct.unpack('>I6', record, 9) > now", "true"),
-    "takes a doubled one for the usual": ("confirm", "sub(payment, 14, 15) == '\\0\\0'", "true"),
+    "takes a doubled one for the usual": (
+        "confirm",
+        "sub(payment, HEAD_BYTES + 2, PAYMENT_BYTES) == '\\0\\0'",
+        "true",
+    ),
     "takes a strange one for the usual": (
         "confirm",
-        "sub(payment, 16, 15 + byte(payment, 13)) == reference",
+        "sub(payment, PAYMENT_BYTES + 1, PAYMENT_BYTES + byte(payment, HEAD_BYTES + 1)) == reference",
         "true",
     ),
     "confirms the usual without a fact": (
@@ -84,13 +88,13 @@ MONEY_FAULTS = {
     ),
     "accepts any amount": (
         "confirm",
-        "sub(payment, 4, 12) ~= money",
-        "sub(payment, 10, 12) ~= sub(money, 7)",
+        "sub(payment, 4, HEAD_BYTES) ~= money",
+        "sub(payment, 11, HEAD_BYTES) ~= sub(money, 8)",
     ),
     "accepts any currency": (
         "confirm",
-        "sub(payment, 4, 12) ~= money",
-        "sub(payment, 4, 9) ~= sub(money, 1, 6)",
+        "sub(payment, 4, HEAD_BYTES) ~= money",
+        "sub(payment, 4, 10) ~= sub(money, 1, 7)",
     ),
     "ignores the limit of a late one": ("confirm", "if broken_limit(customer, lines) then", "if false then"),
     "loses the limit of a late one": ("confirm", "count(customer, id, struct.pack('>I4', units))", ""),
@@ -141,8 +145,8 @@ MONEY_FAULTS = {
         "if redis.call('XDEL', PAYMENTS, entry) < 0 then",
     ),
     "keeps the dead": ("revive", "redis.call('HDEL', DEAD, ARGV[i])", ""),
-    "queues without a limit": ("pay", ">= tonumber(ARGV[7])", ">= 100000"),
-    "never waits for a turn": ("pay", "redis.call('ZADD', TURNS, place, id)", ""),
+    "queues without a limit": ("pay", "if room <= 0 then", "if room < -100000 then"),
+    "never waits for a turn": ("pay", "write('ZADD', TURNS, turns)", ""),
     "pays twice at once": (
         "pay",
         "if status <= PROCESSING and sub(payment, 3, 3) == method then",
@@ -150,10 +154,10 @@ MONEY_FAULTS = {
     ),
     "extends for nothing": ("pay", "if extension_ms > 0 and", "if extension_ms >= 0 and"),
     "extends at every attempt": ("includes/lengthen", "string.char(HELD, EXTENDED)", "string.char(HELD, 0)"),
-    "keeps the other method alive": ("pay", "  abandon(id, payment)", ""),
+    "keeps the other method alive": ("pay", "    abandon(id, payment)", ""),
     "listens to an older attempt": (
         "attempt",
-        "if byte(payment, 2) ~= tonumber(ARGV[3]) then",
+        "if byte(payment, 2) ~= number then",
         "if false then",
     ),
     "fails what is paid": ("attempt", "if byte(payment) > FAILED then", "if byte(payment) > PAID then"),

@@ -16,7 +16,7 @@ from flashsale.model.outcomes import Pay
 from flashsale.model.payment import METHODS, Fate, Money, PaymentStatus, pack_record
 from flashsale.model.reservation import State
 from flashsale.scripts import payments as scripts
-from flashsale.scripts.payments import ChargeClaim, Paying
+from flashsale.scripts.payments import ChargeClaim
 from tests.support.machine import UNKNOWN_TOKEN, Chance, Machine, chances
 from tests.support.oracle_money import Taken, packed
 from tests.support.sales import SALE
@@ -58,48 +58,57 @@ class PayingMachine(Machine):
     @precondition(lambda self: self.tokens)
     @rule(chance=chances)
     def pay(self, chance: Chance) -> None:
-        token, method = self.a_token(chance), chance.choice(METHODS[:2])
+        wishes = [
+            (self.a_token(chance), chance.choice(METHODS[:2])) for _ in range(chance.choice([1, 1, 2, 4]))
+        ]
         extension_ms, rate = chance.choice([0, 0, 3000]), chance.choice([0, 2, 2, 100])
         limit, now = chance.choice([1000, 1000, 1000, 3]), self.clock.now_ms
-        paying = self.run(self._pay(token, method, extension_ms, rate, limit))
-        expected = self.oracle.pay(
-            now, token, method, extension_ms=extension_ms, rate=rate, queue_limit=limit
+        sent = [scripts.Wish(token, method, self.due_or(token)) for token, method in wishes]
+        answers = self.run(
+            scripts.pay(
+                self.store.redis,
+                KEYS,
+                sent,
+                extension_ms=extension_ms,
+                rate=rate,
+                queue_limit=limit,
+                now_ms=now,
+            )
         )
-        assert (paying.outcome, paying.ahead) == expected
-        assert paying.reservation == self.oracle.reservations.get(token)
-        if paying.outcome is not Pay.UNKNOWN_RESERVATION:
-            assert paying.payment == self.oracle.payments.get(token)
-        (ahead,) = self.run(self.shop.look(tokens=[token])).ahead
-        assert ahead == (self.oracle.ahead(token) if token in self.oracle.turns else None)
+        expected = self.oracle.pay(now, wishes, extension_ms=extension_ms, rate=rate, queue_limit=limit)
+        assert [(paying.outcome, paying.ahead) for paying in answers] == expected
+        last = {token: paying for (token, _), paying in zip(wishes, answers, strict=True)}
+        for token, paying in last.items():
+            assert paying.reservation == self.oracle.reservations.get(token)
+            if paying.outcome is not Pay.UNKNOWN_RESERVATION:
+                assert paying.payment == self.oracle.payments.get(token)
+        looked = self.run(self.shop.look(tokens=[*last])).ahead
+        waiting = self.oracle.turns
+        assert list(looked) == [self.oracle.ahead(token) if token in waiting else None for token in last]
 
-    async def _pay(self, token: str, method: str, extension_ms: int, rate: int, queue_limit: int) -> Paying:
-        due = self.oracle.due(token) if token in self.oracle.reservations else Money(1, "CNY")
-        return await scripts.pay(
-            self.store.redis,
-            KEYS,
-            token,
-            method=method,
-            money=due,
-            extension_ms=extension_ms,
-            rate=rate,
-            queue_limit=queue_limit,
-            now_ms=self.clock.now_ms,
-        )
+    def due_or(self, token: str, amount: int = 1) -> Money:
+        """What is due for a reservation, or some money for one that nobody knows."""
+        return self.oracle.due(token) if token in self.oracle.reservations else Money(amount, "CNY")
 
     @precondition(lambda self: self.oracle.payments)
     @rule(chance=chances)
     def provider_answers(self, chance: Chance) -> None:
-        """To the present attempt, or late to an older one; with a reference of its own, or none."""
+        """To some attempts: mostly the present ones, or late to older ones; with references of their own, or none."""
+        tries = [self.a_try(chance) for _ in range(chance.choice([1, 1, 1, 3]))]
+        answers = self.run(scripts.attempt(self.store.redis, KEYS, tries, now_ms=self.clock.now_ms))
+        for each, answered in zip(tries, answers, strict=True):
+            assert answered.outcome is self.oracle.attempt(
+                self.clock.now_ms, each.token, each.attempt, each.status, each.reference, each.details
+            )
+            assert answered.payment == self.oracle.payments.get(each.token)
+            assert answered.reservation == self.oracle.reservations.get(each.token)
+
+    def a_try(self, chance: Chance) -> scripts.Try:
         token = chance.choice([*self.oracle.payments, UNKNOWN_TOKEN])
         known = self.oracle.payments.get(token)
         attempt = max(1, (known.attempt if known else 1) - chance.choice([0, 0, 0, 1]))
-        status, details = chance.choice(STATUSES), chance.choice(DETAILS)
         reference = chance.choice(["", reference_of(token, attempt), reference_of(token, attempt)])
-        answered = self.run(self.shop.attempt(token, status, reference, attempt=attempt, details=details))
-        expected = self.oracle.attempt(self.clock.now_ms, token, attempt, status, reference, details)
-        assert answered.outcome is expected
-        assert answered.payment == self.oracle.payments.get(token)
-        assert answered.reservation == self.oracle.reservations.get(token)
+        return scripts.Try(token, attempt, chance.choice(STATUSES), reference, chance.choice(DETAILS))
 
     @precondition(lambda self: self.tokens)
     @rule(chance=chances)
@@ -109,7 +118,7 @@ class PayingMachine(Machine):
         token = chance.choice(paying) if paying and chance.random() < 0.9 else self.a_token(chance)
         known = self.oracle.payments.get(token)
         attempt = max(1, (known.attempt if known else 1) - chance.choice([0, 0, 1]))
-        money = self.oracle.due(token) if token in self.oracle.reservations else Money(7, "CNY")
+        money = self.due_or(token, 7)
         if chance.random() < 0.15:
             money = chance.choice(
                 [Money(money.amount + 1, "CNY"), Money(1, "CNY"), Money(money.amount, "EUR")]

@@ -143,17 +143,16 @@ class Shop:
         rate: int = 100,
         queue_limit: int = 1000,
     ) -> Paying:
-        return await scripts.pay(
+        (paying,) = await scripts.pay(
             self.store.redis,
             self.keys,
-            reservation.token,
-            method=method,
-            money=self.due(reservation),
+            [scripts.Wish(reservation.token, method, self.due(reservation))],
             extension_ms=round(extension_s * 1000),
             rate=rate,
             queue_limit=queue_limit,
             now_ms=self.now_ms,
         )
+        return paying
 
     async def attempt(
         self,
@@ -164,16 +163,13 @@ class Shop:
         attempt: int = 1,
         details: dict[str, Any] | None = None,
     ) -> Attempted:
-        return await scripts.attempt(
+        (attempted,) = await scripts.attempt(
             self.store.redis,
             self.keys,
-            token,
-            attempt=attempt,
-            status=status,
-            reference=reference,
-            details=details,
+            [scripts.Try(token, attempt, status, reference, details or {})],
             now_ms=self.now_ms,
         )
+        return attempted
 
     def charge(
         self, reservation: Reservation, reference: str = "sim:1", *, attempt: int = 1, method: str = "card"
