@@ -1,8 +1,8 @@
 """Reconciliation: the providers' own books against ours. Every charge must be an order or a refund, and the other way round.
 
 What is found open is dealt with on the spot: a charge nobody has told us of (a lost webhook) gets its fate as if its webhook
-had come, a consent that was not acted upon is acted upon, a refund whose answer was lost is recorded, one that has bounced is
-put aside to be made again. What then is still open needs a person, and is named.
+had come, a consent that was not acted upon is acted upon, a refund whose answer was lost is recorded, one that did not reach
+the customer is put aside to be made again. What then is still open needs a person, and is named.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from tests.support.house import Till, click
-from tests.support_http.client import Answer, Shop, eventually
+from tests.support_http.client import eventually
 
 Act = Callable[[Till], Awaitable[None]]
 
@@ -23,22 +23,6 @@ class Journey:
     act: Act
     orders: int = 0
     refunds: int = 0
-
-
-class PatientShop(Shop):
-    """Asks again until it is answered: that nobody was there, or no store, is no answer."""
-
-    async def ask(self, *arguments: Any, **options: Any) -> Answer:
-        async def answered() -> Answer | None:
-            try:
-                answer = await Shop.ask(self, *arguments, **options)
-            except aiohttp.ClientError:
-                return None
-            return None if answer.status == 503 else answer
-
-        found = await eventually(answered, f"{arguments} is answered")
-        assert found is not None
-        return found
 
 
 async def click_surely(url: str, outcome: str = "succeed", **money: Any) -> None:

@@ -19,9 +19,9 @@ import pytest
 
 from flashsale.engine import settlement
 from flashsale.store.client import StoreUnavailableError
-from tests.crash.journeys import JOURNEYS, PatientShop, click_surely, quietly
+from tests.crash.journeys import JOURNEYS, click_surely, quietly
 from tests.crash.pay_worker import PayWorker, Plan
-from tests.support.house import House, Till
+from tests.support.house import House, PatientShop, Till
 from tests.support_http.client import eventually
 
 pytestmark = pytest.mark.slow

@@ -126,6 +126,28 @@ async def test_a_refund_that_bounces_is_made_again_on_request(till: Till) -> Non
     await till.verdict(refunds=1)
 
 
+async def test_a_refund_that_bounces_unheard_is_found(till: Till) -> None:
+    await till.faults(refund_bounce_percent=100)
+    await till.open()
+    held = await till.hold("ann")
+    await click(await till.ask(held, "ann", "alipay"))
+    await till.until(held, "confirmed", "paid")
+    await till.settled()
+    await till.faults(lose_percent=100)
+    await till.refund(held)
+    await till.until(held, "refunded", "refunded")
+    await till.settled()
+    assert not await till.dead()
+    for _ in range(2):  # found once, and named as long as it is open
+        (charge,) = (await till.reconcile())["open"]
+        assert "dead retry" in charge["action"]
+        await till.settled()
+        assert len(await till.dead()) == 1
+    assert await till.retry_dead() == 1
+    await till.settled()
+    await till.verdict(refunds=1)
+
+
 async def test_a_lost_message_is_found(till: Till) -> None:
     await till.faults(lose_percent=100)
     await till.open()

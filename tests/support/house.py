@@ -23,6 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import aiohttp
+
 from flashsale.keys import SaleKeys
 from flashsale.model.payment import METHODS
 from flashsale.process.embedded import EmbeddedValkey
@@ -45,7 +47,23 @@ EVENTS_PATH = "/v1/payments/simulator/events"
 LONG_MS = 10**10
 """By so much the clock is ahead when every hold is to end now: more than any lasts."""
 
-__all__ = ["House", "Till", "Verdict", "click"]
+__all__ = ["House", "PatientShop", "Till", "Verdict", "click"]
+
+
+class PatientShop(Shop):
+    """Asks again until it is answered: that nobody was there, or no store, is no answer."""
+
+    async def ask(self, *arguments: Any, **options: Any) -> Answer:
+        async def answered() -> Answer | None:
+            try:
+                answer = await Shop.ask(self, *arguments, **options)
+            except aiohttp.ClientError:
+                return None
+            return None if answer.status == 503 else answer
+
+        found = await soon(answered, f"{arguments} is answered")
+        assert found is not None
+        return found
 
 
 class House:
@@ -196,9 +214,9 @@ class Till:
 
     # --- the customers: each reservation belongs to the customer that is named in it ---
 
-    async def hold(self, customer: str) -> str:
+    async def hold(self, customer: str, *, key: str | None = None) -> str:
         """A reservation of one unit; its id."""
-        return str((await self.shop.reserve(self.sale, customer)).must(201)["id"])
+        return str((await self.shop.reserve(self.sale, customer, key=key)).must(200, 201)["id"])
 
     async def read(self, reservation: str) -> Any:
         answer = await self.shop.ask("GET", f"/v1/reservations/{reservation}", bearer=ROOT_KEY)
