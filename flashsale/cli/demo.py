@@ -16,7 +16,15 @@ from rich.console import Console
 
 from flashsale.client import ApiError, UnreachableError
 from flashsale.demo.company import CrowdError
-from flashsale.demo.definitions import HOLD_SECONDS, HOLD_SECONDS_MAX, STOCK_MAX, DefinitionError, load_sale
+from flashsale.demo.definitions import (
+    CROWD_USUAL,
+    HOLD_SECONDS,
+    HOLD_SECONDS_MAX,
+    STOCK_MAX,
+    DefinitionError,
+    hold_seconds_for,
+    load_sale,
+)
 from flashsale.demo.figures import Result
 from flashsale.demo.messages import Shares
 from flashsale.demo.run import DemoOptions, ServerStarter, run_demo
@@ -78,8 +86,7 @@ def percent(name: str, default: float, what: str) -> Callable[[Command], Command
 @click.option(
     "--hold",
     type=click.IntRange(1, HOLD_SECONDS_MAX),
-    default=HOLD_SECONDS,
-    show_default=True,
+    show_default=f"{HOLD_SECONDS}, and more for more than {CROWD_USUAL:,} shoppers",
     help="Seconds that a hold lasts, instead of the definition's.",
 )
 @percent("--decline", SHARES.decline, "Holders whose payment is declined.")
@@ -114,7 +121,7 @@ def command(  # noqa: PLR0917 (click passes every option by name)
     workers: int,
     seed: int,
     countdown: float,
-    hold: int,
+    hold: int | None,
     decline: float,
     again: float,
     walk_away: float,
@@ -138,7 +145,7 @@ def command(  # noqa: PLR0917 (click passes every option by name)
             "--decline, --walk-away and --late are shares of the same holders: 100 at most"
         )
     try:
-        chosen = load_sale(sale, units, hold)
+        chosen = load_sale(sale, units, hold or hold_seconds_for(shoppers))
     except DefinitionError as fault:
         raise click.UsageError(str(fault)) from fault
     options = DemoOptions(

@@ -14,10 +14,19 @@ HOLD_SECONDS = 5
 """How long a hold lasts in a demo: nobody wants to watch for five minutes how holds that nobody pays for end."""
 
 HOLD_SECONDS_MAX = 60
-EXTENSION_PART = 3
-"""Starting a payment extends a hold in a demo by a third of its length at most."""
+CROWD_USUAL = 5000
+CROWD_PER_SECOND = 2000
+"""A larger crowd keeps the server busy for longer, and whoever has a hold must get through to pay."""
+
+EXTENSION_PART = 2
+"""Starting a payment extends a hold in a demo by half of its length at most."""
 
 STOCK_MAX = 1_000_000
+
+
+def hold_seconds_for(shoppers: int) -> int:
+    """How long a hold should last in a demo with so many shoppers."""
+    return min(HOLD_SECONDS_MAX, HOLD_SECONDS + max(0, shoppers - CROWD_USUAL) // CROWD_PER_SECOND)
 
 
 class DefinitionError(Exception):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flashsale.demo.messages import Intent, Plan
 
-THINKS = (0.3, 0.6)
+THINKS = (0.3, 0.5)
 """How long a shopper takes to choose how to pay, as parts of the hold. So nobody pays before all units are held."""
 
 LATE = (0.05, 0.25)

@@ -39,7 +39,7 @@ class Trouble:
     lost_percent: float = 3.0
     delayed_percent: float = 5.0
     delay_seconds: float = 2.0
-    reconcile_seconds: int = 2
+    reconcile_seconds: int = 1
     """How often the shop compares its books with the provider's: that is how lost webhooks are found."""
 
     latency_ms: int = 25

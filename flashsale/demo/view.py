@@ -129,14 +129,14 @@ class Scene:
         table.add_row(Text("waiting", style="dim"), f"{self.waiting:,}", "")
         return table
 
-    def _after(self) -> Text:
+    def _after(self) -> Table:
         """What became of holds so far."""
-        text = Text()
-        for name, key in CHECKOUTS:
-            count = self.checkouts.get(key, 0)
-            text.append(f"{name} ", style="dim").append(f"{count:,}", style="bold" if count else "dim")
-            text.append("   ")
-        return text
+        table = Table(box=None, pad_edge=False)
+        counts = [self.checkouts.get(key, 0) for _, key in CHECKOUTS]
+        for name, _ in CHECKOUTS:
+            table.add_column(name, justify="right", width=13)
+        table.add_row(*(Text(f"{count:,}", style="" if count else "dim") for count in counts))
+        return table
 
 
 class View:

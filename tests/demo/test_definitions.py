@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flashsale.demo.definitions import RECORDS, DefinitionError, load_sale
+from flashsale.demo.definitions import RECORDS, DefinitionError, hold_seconds_for, load_sale
 from flashsale.model.sale import parse_definition
 
 
@@ -32,7 +32,7 @@ def test_the_opening_moves_and_the_sale_stays_open_as_long() -> None:
     assert moved["items"] == sale.definition["items"]
     parsed = parse_definition(moved)
     assert parsed.hold_seconds == sale.hold_seconds == 5
-    assert parsed.payment.hold_extension_seconds == sale.hold_extension_seconds == 1
+    assert parsed.payment.hold_extension_seconds == sale.hold_extension_seconds == 2
     assert list(parsed.payment.methods) == sale.methods == ["card", "alipay"]
     assert (parsed.payment.deposit_percent, parsed.payment.instalments) == (10, 36)
 
@@ -41,6 +41,11 @@ def test_a_sale_to_try_by_hand_has_the_usual_holds() -> None:
     parsed = parse_definition(load_sale("giulia").to_try(datetime(2030, 1, 2, tzinfo=UTC), 5))
     assert (parsed.hold_seconds, parsed.items[0].stock, parsed.closes_at) == (300, 5, None)
     assert parsed.payment.methods == ["card", "alipay"]
+
+
+@pytest.mark.parametrize(("shoppers", "seconds"), [(1, 5), (5000, 5), (20_000, 12), (200_000, 60)])
+def test_a_larger_crowd_has_longer_holds(shoppers: int, seconds: int) -> None:
+    assert hold_seconds_for(shoppers) == seconds
 
 
 def test_units_replace_the_stock() -> None:

@@ -43,7 +43,7 @@ async def test_a_lie_is_found_out(demo: Demo, lie: str) -> None:
     # Units can only be kept from those who come back when somebody does not pay.
     shares = Shares(walk_away=60, come_back=60) if lie == "hoards" else EVERYBODY_PAYS
     # Who is told nothing waits as long as the demo lets them.
-    patience_s = 5.0 if lie in {"drops_answers", "charges_without_order"} else 30.0
+    patience_s = 8.0 if lie in {"drops_answers", "charges_without_order", "hoards"} else 30.0
     result, printed = await demo(LyingServer(lie), shares=shares, patience_s=patience_s)
     assert not result.ok
     assert {finding["fault"] for finding in result.findings} >= FAULTS[lie]
