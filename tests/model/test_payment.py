@@ -17,7 +17,6 @@ from flashsale.model.payment import (
     unpack_record,
 )
 from flashsale.model.sale import MAX_AMOUNT
-from flashsale.model.sale import MAX_AMOUNT
 
 EUR_5 = Money(5, "EUR")
 RECORD = PaymentRecord(
