@@ -22,7 +22,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from redis.asyncio import Redis
 
-from bench.bench_http import ROOT_KEY, SECRET, free_port, wait_for
+from bench.bench_http import ROOT_KEY, SECRET, flush, free_port, info_of, wait_for
 from bench.report import Report
 from flashsale.client import Client
 from flashsale.keys import SaleKeys
@@ -138,7 +138,7 @@ def bench_checkout(benchmark: BenchmarkFixture, valkey_url: str, report: Report,
     try:
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
         valkey.cpu_affinity([])
-        asyncio.run(_flush(valkey_url))
+        asyncio.run(flush(valkey_url))
         with shop(valkey_url, workers) as (port, cpu):
             before = cpu.read()
             rounds = iter(range(ROUNDS))
@@ -152,7 +152,9 @@ def bench_checkout(benchmark: BenchmarkFixture, valkey_url: str, report: Report,
         os.sched_setaffinity(0, cores)
         valkey.cpu_affinity(pinned)
     report.keep(
-        "checkout", {"workers": workers, "rates": rates, "cpu_seconds": spent}, asyncio.run(_info(valkey_url))
+        "checkout",
+        {"workers": workers, "rates": rates, "cpu_seconds": spent},
+        asyncio.run(info_of(valkey_url)),
     )
     report.row(
         "whole checkouts (reserve, start payment, webhook, confirmed), everything on two cores, fsync always",
@@ -172,16 +174,3 @@ def bench_checkout(benchmark: BenchmarkFixture, valkey_url: str, report: Report,
         ),
         target="2,000 a second",
     )
-
-
-async def _flush(url: str) -> None:
-    client = Redis.from_url(url)
-    await client.flushall()
-    await client.aclose()
-
-
-async def _info(url: str) -> dict[str, object]:
-    client = Redis.from_url(url)
-    info: dict[str, object] = await client.info()
-    await client.aclose()
-    return info

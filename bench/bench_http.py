@@ -146,7 +146,7 @@ def bench_http(benchmark: BenchmarkFixture, valkey_url: str, report: Report, tmp
 
     def once(number: int) -> None:
         for contender in (BARE, SINGLE, LANE, BATCHED):
-            asyncio.run(_flush(valkey_url))
+            asyncio.run(flush(valkey_url))
             sale = f"bench-{number}"
             with running(contender, valkey_url) as port:
                 if contender.sells:
@@ -159,7 +159,7 @@ def bench_http(benchmark: BenchmarkFixture, valkey_url: str, report: Report, tmp
 
     rounds = iter(range(ROUNDS))
     benchmark.pedantic(lambda: once(next(rounds)), rounds=ROUNDS, iterations=1)  # type: ignore[no-untyped-call]  # it has no types
-    info = asyncio.run(_info(valkey_url))
+    info = asyncio.run(info_of(valkey_url))
     benchmark.extra_info.update(runs=runs, redis_info=info)
     report.keep("http", runs, info)
     _tabulate(
@@ -193,13 +193,13 @@ def _tabulate(report: Report, medians: dict[str, dict[str, float]]) -> None:
         report.row("HTTP ratios", ("ratio", "value", "at least"), (name, f"{value:.2f}", target))
 
 
-async def _flush(url: str) -> None:
+async def flush(url: str) -> None:
     client = Redis.from_url(url)
     await client.flushall()
     await client.aclose()
 
 
-async def _info(url: str) -> dict[str, Any]:
+async def info_of(url: str) -> dict[str, Any]:
     client = Redis.from_url(url)
     info: dict[str, Any] = await client.info()
     await client.aclose()

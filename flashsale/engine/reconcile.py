@@ -20,6 +20,7 @@ from flashsale.engine.settlement import HopelessJobError, Settlement, claim_of
 from flashsale.engine.till import Till
 from flashsale.keys import STRAY
 from flashsale.model.jobs import JobKind
+from flashsale.model.ledger import Sum
 from flashsale.model.outcomes import Settle
 from flashsale.model.payment import Charge, Fate
 from flashsale.providers.patience import patiently
@@ -29,19 +30,6 @@ AT_ONCE: Final = 200
 MOST_OPEN: Final = 1000
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Sum:
-    """Charges of one fate in one currency."""
-
-    count: int = 0
-    amount: int = 0
-
-    def add(self, amount: int) -> None:
-        """Counts one more."""
-        self.count += 1
-        self.amount += amount
 
 
 @dataclass(frozen=True, slots=True)
