@@ -37,7 +37,7 @@ local waiting = redis.call('ZCARD', TURNS)
 local room = tonumber(ARGV[4]) - redis.call('XLEN', PAYMENTS) - waiting
 local release_one, _, _, record_of, is_overdue = releasing()
 local payment_of, keep_payment, parts_of, packed_payment, abandon, job = paying()
-local turns, places = {}, {} -- arguments of ZADD; the places in it
+local turns, places = {}, {} -- arguments of ZADD; the places that are new in it, and id -> true
 
 -- How many payments go to the provider before one of this place.
 local function ahead_of(place)
@@ -81,6 +81,7 @@ local function pay(id, method, money)
     return { BUSY, record, payment or '', 0 }
   end
   room = room - 1
+  local queued = payment and byte(payment) == QUEUED -- then it may have its turn already
   if payment then
     abandon(id, payment)
   end
@@ -95,7 +96,10 @@ local function pay(id, method, money)
   else
     turns[#turns + 1] = string.format('%d', place)
     turns[#turns + 1] = id
-    places[#places + 1] = place
+    if not (queued and (places[id] or redis.call('ZSCORE', TURNS, id))) then
+      places[#places + 1] = place
+    end
+    places[id] = true
   end
   return { DONE, record, payment, ahead }
 end

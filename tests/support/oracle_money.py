@@ -23,6 +23,8 @@ REFUSED_IN = {
     State.REFUNDED: Confirm.REFUNDED,
 }
 
+Wish = tuple[str, PaymentMethod]
+"""Token and method."""
 JobRow = tuple[str, bytes, int]
 """Kind, payload, and how often it was tried before."""
 
@@ -69,8 +71,22 @@ class MoneyOracle(Oracle):
     # --- verbs ---
 
     def pay(
-        self, now: int, token: str, method: PaymentMethod, *, extension_ms: int, rate: int, queue_limit: int
-    ) -> tuple[Pay, int]:
+        self, now: int, wishes: Iterable[Wish], *, extension_ms: int, rate: int, queue_limit: int
+    ) -> list[tuple[Pay, int]]:
+        """The outcomes, and how many payments go to the provider before each."""
+        self._open_if_due(now)
+        idle, room = not self.turns, queue_limit - len(self.jobs) - len(self.turns)
+        answers = []
+        for wish in wishes:
+            outcome, ahead = self._pay(now, wish, extension_ms, rate, room)
+            room -= outcome is Pay.DONE
+            answers.append((outcome, ahead))
+        if idle and self.turns:
+            self.jobs.append(("wake", b"", 0))
+        return answers
+
+    def _pay(self, now: int, wish: Wish, extension_ms: int, rate: int, room: int) -> tuple[Pay, int]:
+        token, method = wish
         refusal = self._refuse_to_resolve(now, token)
         if refusal is not None:
             return Pay[refusal.name], 0
@@ -80,7 +96,7 @@ class MoneyOracle(Oracle):
         attempt = before.attempt + 1 if before is not None else 1
         if attempt > MOST_ATTEMPTS:
             return Pay.TOO_MANY_ATTEMPTS, 0
-        if len(self.jobs) + len(self.turns) >= queue_limit:
+        if room <= 0:
             return Pay.BUSY, 0
         if before is not None:
             self._void(token, before)
@@ -93,16 +109,11 @@ class MoneyOracle(Oracle):
             until = each.held_until_ms + more_ms
             self.reservations[token] = replace(each, extended=True, held_until_ms=until)
             self._fact(now, "reservation.extended", (token, until))
-        self._queue_start(token, rate)
-        return Pay.DONE, ahead
-
-    def _queue_start(self, token: str, rate: int) -> None:
-        if not rate:
+        if rate:
+            self.turns.add(token)
+        else:
             self.jobs.append(("start", token.encode(), 0))
-            return
-        if not self.turns:
-            self.jobs.append(("wake", b"", 0))
-        self.turns.add(token)
+        return Pay.DONE, ahead
 
     def attempt(
         self,
