@@ -161,9 +161,10 @@ class Payments:
     async def _check_room(self, sale: str) -> None:
         left = self._until_look.get(sale, 0)
         if left <= 0:
+            self._until_look[sale] = left = _LOOK_EVERY  # the others need not look at the same time
             if await self._store.length(sale) >= EVENTS_LIMIT_FACTOR * self._queue_limit:
+                self._until_look[sale] = 0
                 raise BusyError
-            left = _LOOK_EVERY
         self._until_look[sale] = left - 1
 
     async def dead(self, sale: str) -> list[DeadJob] | None:

@@ -22,9 +22,10 @@ from flashsale.keys import STRAY
 from flashsale.model.jobs import JobKind
 from flashsale.model.ledger import Sum
 from flashsale.model.outcomes import Settle
-from flashsale.model.payment import Charge, Fate
+from flashsale.model.payment import UNDER_WAY, Charge, Fate, PaymentStatus
 from flashsale.providers.patience import patiently
 from flashsale.providers.protocol import Event, PaymentState, Provider, ProviderError, ProviderPayment
+from flashsale.scripts.payments import Try
 
 AT_ONCE: Final = 200
 MOST_OPEN: Final = 1000
@@ -131,7 +132,9 @@ class Reconciler:
     ) -> None:
         by_sale: dict[str, list[ProviderPayment]] = {}
         for payment in payments:
-            if payment.state in {PaymentState.PAID, PaymentState.AUTHORISED}:
+            if payment.state is PaymentState.CANCELLED:
+                await self._end(await self._owner(payment), provider, payment, report)
+            elif payment.state in {PaymentState.PAID, PaymentState.AUTHORISED}:
                 by_sale.setdefault(await self._owner(payment), []).append(payment)
         for sale, some in by_sale.items():
             for payment, charge in zip(some, await self._charges(sale, provider, some), strict=True):
@@ -143,6 +146,17 @@ class Reconciler:
                     action = "run this again" if again else "look at it by hand"
                     report.find(_open(provider, payment, str(error), action))
             await asyncio.sleep(0)
+
+    async def _end(
+        self, sale: str, provider: Provider, payment: ProviderPayment, report: ReconcileReport
+    ) -> None:
+        """A payment that can never be paid any more must not look as if it could."""
+        token = token_of(payment.reservation)
+        record = (await self._store.records(sale, [token]))[0]
+        reference = events.reference(provider.name, payment.id)
+        if record is not None and record.reference == reference and record.status in UNDER_WAY:
+            await self._store.attempt(sale, Try(token, record.attempt, PaymentStatus.CANCELLED))
+            report.applied += 1
 
     async def _charges(
         self, sale: str, provider: Provider, payments: list[ProviderPayment]

@@ -3,6 +3,8 @@
 The other rows of the table of docs/payments.md; see test_fates.py.
 """
 
+import asyncio
+
 from tests.support.house import Till, click
 from tests.support_http.client import eventually
 
@@ -161,6 +163,21 @@ async def test_a_lost_message_is_found(till: Till) -> None:
         await till.until(held, "confirmed", "paid")
     await till.settled()
     await till.verdict(orders=2)
+
+
+async def test_a_payment_that_the_provider_has_cancelled_unheard(till: Till) -> None:
+    await till.faults(lose_percent=100)
+    await till.open()
+    held = await till.hold("ann")
+    await till.ask(held, "ann", "alipay")
+    (payment,) = await till.ledger()
+    await asyncio.to_thread(
+        till.house.simulator.call, "POST", f"/v1/payments/{payment['id']}/cancel", {}, "by hand"
+    )
+    assert (await till.read(held))["payment"]["status"] == "requires_action"
+    assert (await till.reconcile())["applied"] == 1
+    await till.until(held, "held", "cancelled")
+    await till.verdict()
 
 
 # --- by a second method, while the first is pending ---
