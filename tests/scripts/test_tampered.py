@@ -60,7 +60,6 @@ MONEY_FAULTS = {
     ),
     "leaves the usual among the held": ("confirm", "line[1].held = line[1].held - units", ""),
     "forgets what was usually sold": ("confirm", "(sold[line[3]] or 0) + units", "units"),
-    "takes an older attempt for the usual": ("confirm", "and sub(payment, 2, 2) == sub(mark, 1, 1)", ""),
     "takes one that is over for the usual": ("confirm", "struct.unpack('>I6', record, 9) > now", "true"),
     "takes a doubled one for the usual": (
         "confirm",

@@ -18,7 +18,7 @@ from flashsale.model.reservation import State
 from flashsale.scripts import payments as scripts
 from flashsale.scripts.payments import ChargeClaim
 from tests.support.machine import UNKNOWN_TOKEN, Chance, Machine, chances
-from tests.support.oracle_money import Taken, packed
+from tests.support.oracle_money import Taken, Wish, packed
 from tests.support.sales import SALE
 from tests.support.shop import Snapshot, job_of
 
@@ -58,9 +58,10 @@ class PayingMachine(Machine):
     @precondition(lambda self: self.tokens)
     @rule(chance=chances)
     def pay(self, chance: Chance) -> None:
-        wishes = [
-            (self.a_token(chance), chance.choice(METHODS[:2])) for _ in range(chance.choice([1, 1, 2, 4]))
-        ]
+        count = chance.choice([1, 1, 2, 4])
+        self.wish([(self.a_token(chance), chance.choice(METHODS[:2])) for _ in range(count)], chance)
+
+    def wish(self, wishes: list[Wish], chance: Chance) -> None:
         extension_ms, rate = chance.choice([0, 0, 3000]), chance.choice([0, 2, 2, 100])
         limit, now = chance.choice([1000, 1000, 1000, 3]), self.clock.now_ms
         sent = [scripts.Wish(token, method, self.due_or(token)) for token, method in wishes]
@@ -86,6 +87,32 @@ class PayingMachine(Machine):
         waiting = self.oracle.turns
         assert list(looked) == [self.oracle.ahead(token) if token in waiting else None for token in last]
 
+    @precondition(lambda self: self.oracle.holds())
+    @rule(chance=chances)
+    def checkout(self, chance: Chance) -> None:
+        """As most go, from the wish to pay to the money; unless the customer or the provider stops on the way."""
+        held = [token for _, token in self.oracle.holds()]
+        tokens, method = chance.sample(held, min(len(held), chance.randint(1, 3))), chance.choice(METHODS[:2])
+        self.wish([(token, method) for token in tokens], chance)
+        status, asked = chance.choice(STATUSES[:2]), [t for t in tokens if t in self.oracle.payments]
+        numbers = {token: self.oracle.payments[token].attempt for token in asked}
+        tries = [
+            scripts.Try(token, number, status, reference_of(token, number))
+            for token, number in numbers.items()
+        ]
+        if not tries or chance.random() < 0.1:
+            return
+        if chance.random() < 0.2:
+            self.time_passes(chance)
+        self.answer(tries)
+        if chance.random() < 0.2:
+            self.time_passes(chance)
+        for token in asked:
+            self.take(token, chance)
+        told = [self.taken[each.reference] for each in tries if each.reference in self.taken]
+        if told:
+            self.tell(told * chance.choice([1, 1, 2]), through_the_queue=True)
+
     def due_or(self, token: str, amount: int = 1) -> Money:
         """What is due for a reservation, or some money for one that nobody knows."""
         return self.oracle.due(token) if token in self.oracle.reservations else Money(amount, "CNY")
@@ -94,7 +121,9 @@ class PayingMachine(Machine):
     @rule(chance=chances)
     def provider_answers(self, chance: Chance) -> None:
         """To some attempts: mostly the present ones, or late to older ones; with references of their own, or none."""
-        tries = [self.a_try(chance) for _ in range(chance.choice([1, 1, 1, 3]))]
+        self.answer([self.a_try(chance) for _ in range(chance.choice([1, 1, 1, 3]))])
+
+    def answer(self, tries: list[scripts.Try]) -> None:
         answers = self.run(scripts.attempt(self.store.redis, KEYS, tries, now_ms=self.clock.now_ms))
         for each, answered in zip(tries, answers, strict=True):
             assert answered.outcome is self.oracle.attempt(
@@ -110,16 +139,21 @@ class PayingMachine(Machine):
         reference = chance.choice(["", reference_of(token, attempt), reference_of(token, attempt)])
         return scripts.Try(token, attempt, chance.choice(STATUSES), reference, chance.choice(DETAILS))
 
-    @precondition(lambda self: self.tokens)
+    @precondition(
+        lambda self: self.tokens and self.oracle.terms
+    )  # others go to a sale of their own, keys.STRAY
     @rule(chance=chances)
     def provider_takes(self, chance: Chance) -> None:
         """Mostly what is due for the present attempt; sometimes for an older one, nobody's, or the wrong amount."""
         paying = [token for token in self.oracle.payments if token in self.oracle.reservations]
-        token = chance.choice(paying) if paying and chance.random() < 0.9 else self.a_token(chance)
+        self.take(chance.choice(paying) if paying and chance.random() < 0.8 else self.a_token(chance), chance)
+
+    def take(self, token: str, chance: Chance) -> None:
         known = self.oracle.payments.get(token)
-        attempt = max(1, (known.attempt if known else 1) - chance.choice([0, 0, 1]))
+        asked = known.attempt if known else 0
+        attempt = max(1, asked + chance.choice([0, 0, 0, 0, -1, 1] if asked else [1, 2]))
         money = self.due_or(token, 7)
-        if chance.random() < 0.15:
+        if chance.random() < 0.25:
             money = chance.choice(
                 [Money(money.amount + 1, "CNY"), Money(1, "CNY"), Money(money.amount, "EUR")]
             )

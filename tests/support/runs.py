@@ -56,7 +56,9 @@ def verbs(walker: PayingMachine) -> list[Callable[[Chance], None]]:
 
 def money_verbs(walker: PayingMachine) -> list[Callable[[Chance], None]]:
     """What can be done with money now; the provider has much to tell."""
-    found = [walker.provider_takes, walker.provider_takes, walker.refund, walker.dispatch]
+    checkouts = [walker.checkout] * 2 if walker.oracle.holds() else []
+    takes = [walker.provider_takes] * 2 if walker.oracle.terms else []
+    found = [*checkouts, *takes, walker.refund, walker.dispatch]
     if walker.oracle.payments:
         found.append(walker.provider_answers)
     if walker.taken:
