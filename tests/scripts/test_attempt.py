@@ -5,6 +5,7 @@ import pytest
 from flashsale.model.outcomes import Attempt, Confirm, Resolve
 from flashsale.model.payment import Money, PaymentRecord, PaymentStatus
 from flashsale.model.reservation import Reservation
+from flashsale.scripts import payments
 from tests.support.shop import Shop
 
 CNY_100 = Money(100, "CNY")
@@ -147,3 +148,28 @@ async def test_cancelling_too_late_leaves_the_payment_to_the_charge_that_may_com
     assert (await shop.cancel(held.token)).outcome is Resolve.ALREADY_EXPIRED
     assert await shop.job_kinds() == ["wake"]
     assert await shop.confirmed(shop.charge(held)) == [Confirm.CONFIRMED_LATE]
+
+
+async def test_the_job_is_done_only_when_nothing_is_left_to_do(shop: Shop) -> None:
+    """Of an attempt that is over or superseded the provider has still to be told."""
+    await shop.open({"car": 9}, hold_seconds=10)
+    holds = [await shop.hold(name) for name in ("ann", "bob", "cem", "dan")]
+    for held in holds[:3]:
+        await shop.pay(held, rate=0)
+    await shop.store.redis.xadd(shop.keys.payments, {"start": holds[3].token})
+    await shop.cancel(holds[1].token)
+    await shop.pay(holds[2], "alipay", rate=0)
+    jobs = (await shop.take_jobs())[:4]
+    tries = [
+        payments.Try(held.token, 1, PaymentStatus.PROCESSING, f"sim:{number}", {}, job.entry_id)
+        for number, (held, job) in enumerate(zip(holds, jobs, strict=True))
+    ]
+    answers = await payments.attempt(shop.store.redis, shop.keys, tries, now_ms=shop.now_ms)
+    assert [answered.outcome for answered in answers] == [
+        Attempt.DONE,
+        Attempt.OVER,
+        Attempt.SUPERSEDED,
+        Attempt.UNKNOWN_PAYMENT,
+    ]
+    left = [job.entry_id for job in await shop.jobs()]
+    assert [job.entry_id in left for job in jobs] == [False, True, True, True]

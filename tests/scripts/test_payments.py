@@ -7,6 +7,7 @@ import pytest
 from flashsale.model.outcomes import Confirm, Pay, Resolve
 from flashsale.model.payment import METHODS, Money, PaymentRecord, PaymentStatus
 from flashsale.model.reservation import Reservation, State
+from flashsale.scripts import payments
 from tests.support.shop import Shop
 
 CNY_100 = Money(100, "CNY")
@@ -269,3 +270,47 @@ async def test_what_a_customer_has_paid_for_is_not_held_by_others(shop: Shop) ->
     await shop.paid("ann", ("car", 2))
     await shop.hold("bob")
     assert (await shop.refusal("ann")).held_by_others == 1
+
+
+async def test_a_batch_is_queued_in_its_order_by_place(shop: Shop) -> None:
+    await shop.open({"car": 9}, hold_seconds=10)
+    ann, bob, cem = [await shop.hold(name) for name in ("ann", "bob", "cem")]
+    wishes = [(cem, "card"), (ann, "card"), (ann, "card"), (bob, "card"), (cem, "alipay"), (bob, "card")]
+    answers = await payments.pay(
+        shop.store.redis,
+        shop.keys,
+        [payments.Wish(held.token, method, CNY_100) for held, method in wishes],
+        extension_ms=0,
+        rate=100,
+        queue_limit=4,
+        now_ms=shop.now_ms,
+    )
+    assert [(paying.outcome, paying.ahead) for paying in answers] == [
+        (Pay.DONE, 0),
+        (Pay.DONE, 0),
+        (Pay.UNDER_WAY, 0),
+        (Pay.DONE, 1),
+        (Pay.DONE, 2),
+        (Pay.UNDER_WAY, 1),
+    ]
+    assert await shop.waiting() == [ann.token, bob.token, cem.token]
+    assert await shop.job_kinds() == ["wake"]
+    payment = await shop.payment(cem.token)
+    assert payment is not None
+    assert (payment.attempt, payment.method) == (2, "alipay")
+
+
+async def test_a_batch_fills_the_queue_and_no_more(shop: Shop) -> None:
+    await shop.open({"car": 9})
+    holds = [await shop.hold(f"c{number}") for number in range(3)]
+    answers = await payments.pay(
+        shop.store.redis,
+        shop.keys,
+        [payments.Wish(held.token, "card", CNY_100) for held in holds],
+        extension_ms=0,
+        rate=0,
+        queue_limit=2,
+        now_ms=shop.now_ms,
+    )
+    assert [paying.outcome for paying in answers] == [Pay.DONE, Pay.DONE, Pay.BUSY]
+    assert [job.token for job in await shop.jobs()] == [held.token for held in holds[:2]]
