@@ -142,12 +142,24 @@ async def all_settled(tills: list[Till]) -> None:
 
 
 async def reconciled(house: House, folder: Path) -> Any:
-    """What `flashsale payments reconcile` says, which must be that all is well."""
+    """What `flashsale payments reconcile` says; its exit code must be right."""
     arguments = ["-m", "flashsale", "payments", "reconcile", "--json", "--url", house.url]
     command = Program(arguments, folder, {"FLASHSALE_API_KEY": ROOT_KEY})
     code = await asyncio.to_thread(command.wait)
-    assert code == 0, command.out() + command.err()
-    return json.loads(command.out())
+    report = json.loads(command.out() or "{}")
+    assert code == (0 if report.get("ok") else 1), command.err()
+    assert report, command.err()
+    return report
+
+
+async def compared_until_nothing_is_found(house: House, tills: list[Till], folder: Path) -> Any:
+    """The last comparison. What the first ones find and act upon is told by webhooks, which may be lost as well."""
+    for _ in range(8):
+        await all_settled(tills)
+        report = await reconciled(house, folder)
+        if report["ok"] and not report["applied"] and not report["settled"]:
+            return report
+    raise AssertionError("there is always something to be found")
 
 
 async def test_ten_thousand_payments(tmp_path: Path, seed: int) -> None:
@@ -165,14 +177,10 @@ async def test_ten_thousand_payments(tmp_path: Path, seed: int) -> None:
             await asyncio.gather(crowds[0].come(PAYMENTS), crowds[1].come(SCARCE_SHOPPERS))
             did = crowds[0].did + crowds[1].did
             sys.stderr.write(f"{dict(did)}\n")
-            await all_settled(tills)
-            await reconciled(house, tmp_path)  # finds what was lost, and acts
-            await all_settled(tills)
-            report = await reconciled(house, tmp_path)
-            assert (report["ok"], report["open_count"], report["applied"]) == (True, 0, 0), report
-            await plenty.faults(
-                outage_percent=0, timeout_percent=0
-            )  # the test reads the provider's books itself
+            report = await compared_until_nothing_is_found(house, tills, tmp_path)
+            assert (report["ok"], report["open_count"]) == (True, 0), report
+            # The test reads the provider's books itself.
+            await plenty.faults(outage_percent=0, timeout_percent=0)
             ledgers = [await till.ledger() for till in tills]
             assert sum(map(len, ledgers)) >= PAYMENTS
             for till, ledger in zip(tills, ledgers, strict=True):
