@@ -17,6 +17,8 @@ from enum import StrEnum
 from flashsale.model.payment import MONEY_BYTES, Money
 
 _TOKEN_BYTES = 16
+_MOST_KIND_BYTES = 255
+_MOST_TRIES = 65_535
 
 
 class JobKind(StrEnum):
@@ -41,9 +43,10 @@ class Job:
     """How often it was tried and put off before."""
 
     def pack(self) -> bytes:
-        """The job as it is kept outside the stream, without its entry."""
-        kind = self.kind.encode("ascii")
-        return bytes((len(kind),)) + kind + self.tries.to_bytes(2, "big") + self.payload
+        """The job as it is kept outside the stream, without its entry; one of a strange kind is kept as far as it fits."""
+        kind = self.kind.encode("ascii", "replace")[:_MOST_KIND_BYTES]
+        tries = min(self.tries, _MOST_TRIES)
+        return bytes((len(kind),)) + kind + tries.to_bytes(2, "big") + self.payload
 
     @classmethod
     def unpack(cls, entry_id: str, packed: bytes) -> "Job":

@@ -30,6 +30,13 @@ class StoreUnavailableError(Exception):
         self.applied = applied
 
 
+class StoreRefusedError(StoreUnavailableError):
+    """The store is there, and one of our scripts has failed in it before it had written anything.
+
+    Something is stored that should not be: the same call fails again, and of a batch perhaps one element alone is to blame.
+    """
+
+
 _REFUSALS = {
     "OOM": "the store's memory is full",
     "READONLY": "the store is a read-only replica",
@@ -50,7 +57,8 @@ def explain_reply(text: str) -> StoreUnavailableError:
     if word in _REFUSALS:
         return StoreUnavailableError(_REFUSALS[word], applied=False)
     log.error("store.refused", reply=text[:500])
-    return StoreUnavailableError("the store refused the command", applied=None)
+    refused = StoreRefusedError if "user_script" in text else StoreUnavailableError
+    return refused("the store refused the command", applied=None)
 
 
 def explain(error: Exception) -> StoreUnavailableError:

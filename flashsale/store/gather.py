@@ -2,14 +2,22 @@
 
 It is what the batcher of reservations does (flashsale/engine/batcher.py), for calls that are asked for one by one and have
 neither deadline nor precedence of their own. A lone call goes out at the end of the same turn of the event loop.
+
+What fails for one item's sake must not fail for its neighbours: then each is sent again by itself, so `send` must be such
+that it may be repeated.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+from flashsale.store.client import StoreRefusedError
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+ONE_TO_BLAME: Final = (StoreRefusedError, ValueError)
+"""What one damaged record does to the call it is part of: a script fails, or its answer cannot be read."""
 
 
 class Gather(Generic[Item, Answer]):
@@ -52,6 +60,10 @@ class Gather(Generic[Item, Answer]):
         try:
             answers = await self._send([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, each of whom gets it
+            if len(batch) > 1 and isinstance(error, ONE_TO_BLAME):
+                for each in batch:
+                    await self._one([each])
+                return
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
@@ -84,5 +96,5 @@ class Gathers(Generic[Item, Answer]):
         try:
             return await gather.ask(item)
         finally:
-            if gather.idle:
-                self._by_sale.pop(sale, None)
+            if gather.idle and self._by_sale.get(sale) is gather:
+                del self._by_sale[sale]

@@ -29,6 +29,7 @@ from flashsale.store.lane import Lane
 MOST_DEAD: Final = 1000
 """Dead jobs listed, and revived, at once."""
 _PAGE: Final = 500
+_TRIES_DIGITS: Final = 6
 _AT_ONCE: Final = 128
 """Payments in one script call."""
 
@@ -235,7 +236,8 @@ def _jobs(entries: Any) -> list[Job]:
 
 def _job(entry: str, fields: dict[bytes, bytes]) -> Job:
     """An entry that has not exactly one kind gets a kind that nobody knows, and so is put aside."""
-    tries = int(fields.get(b"tries", b"0"))
+    text = fields.get(b"tries", b"0")
+    tries = int(text) if text.isdigit() and len(text) < _TRIES_DIGITS else 0
     kinds = [name for name in fields if name != b"tries"]
     payload = fields[kinds[0]] if len(kinds) == 1 else b""
     return Job(entry, b"+".join(kinds).decode(errors="replace"), payload, tries)

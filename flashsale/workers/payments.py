@@ -22,7 +22,7 @@ from flashsale.keys import STRAY
 from flashsale.model.jobs import Job, JobKind
 from flashsale.providers.protocol import PaymentState, ProviderError
 from flashsale.scripts.payments import ChargeClaim
-from flashsale.store.client import StoreUnavailableError
+from flashsale.store.client import StoreRefusedError, StoreUnavailableError
 from flashsale.store.payments import PaymentStore
 
 READ_AT_ONCE: Final = 256
@@ -49,6 +49,11 @@ def delay_ms(tries: int, chance: Callable[[], float] = random.random) -> int:
     return round(most * (0.5 + chance() / 2))
 
 
+def _kind(job: Job) -> str:
+    """The job's kind, for logs and metrics."""
+    return job.kind if job.kind in set(JobKind) else "unknown"
+
+
 class PaymentWorker:
     """One worker. `run` ends when its event is set, after the jobs in hand."""
 
@@ -71,6 +76,8 @@ class PaymentWorker:
         self._waiting: set[str] = set()
         """Sales in which something waits for its turn or to be tried again."""
         self._something_waits = asyncio.Event()
+        self._rounds = 0
+        """How often it was looked at what waits."""
         self._room = asyncio.Semaphore(JOBS_IN_FLIGHT)
         self._confirm_room = asyncio.Semaphore(CONFIRMS_IN_FLIGHT)
         self._in_hand: set[asyncio.Task[None]] = set()
@@ -157,6 +164,10 @@ class PaymentWorker:
                 self._waiting.update(self._sales)
             return 0
         sales = sorted(self._waiting)
+        # Each sale is first in its turn, or the first of them would have all that the provider takes.
+        self._rounds += 1
+        first = self._rounds % len(sales)
+        sales = sales[first:] + sales[:first]
         provider = self._till.providers.get(self._till.provider)
         for sale, (turns, retries) in zip(sales, await self._store.waiting(sales), strict=True):
             if not turns and not retries:
@@ -172,7 +183,7 @@ class PaymentWorker:
 
     async def _take(self, sale: str, jobs: list[Job]) -> None:
         """Puts jobs to work, charges first; waits while too many are in hand."""
-        claims: list[ChargeClaim] = []
+        claims: list[tuple[Job, ChargeClaim]] = []
         others: list[Job] = []
         for job in jobs:
             if job.kind == JobKind.WAKE:
@@ -180,7 +191,7 @@ class PaymentWorker:
                 self._something_waits.set()
             claim = self._claim(job)
             if claim is not None:
-                claims.append(claim)
+                claims.append((job, claim))
             else:
                 others.append(job)
         for start in range(0, len(claims), CONFIRM_AT_ONCE):
@@ -214,9 +225,14 @@ class PaymentWorker:
 
         task.add_done_callback(ended)
 
-    async def _confirm(self, sale: str, claims: list[ChargeClaim]) -> None:
+    async def _confirm(self, sale: str, claims: list[tuple[Job, ChargeClaim]]) -> None:
         try:
-            await self._settlement.confirm(sale, claims)
+            await self._settlement.confirm(sale, [claim for _, claim in claims])
+        except StoreRefusedError:
+            # One of them is to blame: it is put off, and at last aside, and keeps no other from its fate.
+            for job, _ in claims:
+                await self._do(sale, job)
+            return
         except StoreUnavailableError as error:
             # They stay with this worker, and are claimed when the store is back.
             log.warning("payments.not_confirmed", sale=sale, charges=len(claims), reason=error.reason)
@@ -224,7 +240,7 @@ class PaymentWorker:
         metrics.PAYMENT_JOBS.labels(JobKind.EVENT, "done").inc(len(claims))
 
     async def _do(self, sale: str, job: Job) -> None:
-        kind = job.kind if job.kind in set(JobKind) else "unknown"
+        kind = _kind(job)
         try:
             await self._settlement.do(sale, job)
             metrics.PAYMENT_JOBS.labels(kind, "done").inc()
@@ -233,6 +249,8 @@ class PaymentWorker:
             await self._put_off(sale, job, error.message, give_up=give_up)
         except HopelessJobError as error:
             await self._put_off(sale, job, str(error), give_up=True)
+        except StoreRefusedError as error:
+            await self._put_off(sale, job, error.reason, give_up=job.tries + 1 >= self._tries)
         except StoreUnavailableError as error:
             log.warning("payments.not_done", sale=sale, kind=kind, entry=job.entry_id, reason=error.reason)
         except Exception as error:
@@ -245,23 +263,30 @@ class PaymentWorker:
         wait_ms = None if give_up else delay_ms(job.tries)
         try:
             if give_up:
-                await self._settlement.given_up(sale, job)
+                await self._say_given_up(sale, job)
             await self._store.defer(sale, job, delay_ms=wait_ms, error=error[:500])
         except StoreUnavailableError as fault:
             log.warning("payments.not_put_off", sale=sale, entry=job.entry_id, reason=fault.reason)
             return
         self._waiting.add(sale)
         self._something_waits.set()
-        metrics.PAYMENT_JOBS.labels(job.kind, "dead" if give_up else "put_off").inc()
+        metrics.PAYMENT_JOBS.labels(_kind(job), "dead" if give_up else "put_off").inc()
         log.warning(
             "payments.dead" if give_up else "payments.put_off",
             sale=sale,
-            kind=job.kind,
+            kind=_kind(job),
             entry=job.entry_id,
             tries=job.tries + 1,
             wait_ms=wait_ms,
             reason=error,
         )
+
+    async def _say_given_up(self, sale: str, job: Job) -> None:
+        try:
+            await self._settlement.given_up(sale, job)
+        except (StoreRefusedError, ValueError):
+            # The job is put aside all the same.
+            log.exception("payments.fault", sale=sale, kind=_kind(job), entry=job.entry_id)
 
     async def _say_goodbye(self) -> None:
         try:

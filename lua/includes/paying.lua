@@ -13,6 +13,7 @@ local QUEUED, REQUIRES_ACTION, PROCESSING, FAILED, GIVEN_UP, PAID, REFUNDING, RE
 local ORDER, GIVING_BACK, GIVEN_BACK = 1, 2, 3
 local HEAD_BYTES = 13 -- status, attempt, method, money (ten bytes)
 local PAYMENT_BYTES = 16 -- before the reference: status, attempt, method, money, reference length, charges length
+local MOST_CHARGES_BYTES = 65535 -- of a record; more would be cut off without a word
 local CHARGE_BYTES = 12 -- before a charge's reference: fate, money, reference length
 
 local jobs, job_count = {}, 0 -- kind and payload of each
@@ -55,6 +56,9 @@ local function paying()
   end
 
   local function packed_payment(head, reference, charges, details)
+    if #charges > MOST_CHARGES_BYTES then
+      error('a payment record has no room for another charge')
+    end
     return head .. struct.pack('>BI2', #reference, #charges) .. reference .. charges .. details
   end
 

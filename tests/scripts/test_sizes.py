@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from redis.exceptions import ResponseError
 
 from flashsale.model.jobs import Job
 from flashsale.model.outcomes import Confirm, Settle
@@ -142,6 +143,19 @@ async def test_many_charges_of_one_reservation(shop: Shop) -> None:
     assert len(payment.charges) == MOST_CLAIMS
     assert await shop.settle(held.token, f"sim:{MOST_CLAIMS - 1}") is Settle.DONE
     await shop.refund(held.token)
+
+
+async def test_a_charge_for_which_a_record_has_no_room_is_an_error_and_changes_nothing(shop: Shop) -> None:
+    await shop.open({"car": 1})
+    held = await shop.hold("ann")
+    await shop.pay(held)
+    room = 65_535 // (12 + 255)
+    charges = [shop.charge(held, f"sim:{number:0251}") for number in range(room + 1)]
+    assert (await shop.confirmed(*charges[:room]))[-1] is Confirm.PAID_TWICE
+    before = await shop.snapshot()
+    with pytest.raises(ResponseError, match="no room"):
+        await shop.confirm(charges[room])
+    assert await shop.snapshot() == before
 
 
 async def test_a_thousand_turns_retries_and_dead_jobs(shop: Shop) -> None:
