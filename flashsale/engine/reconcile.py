@@ -6,7 +6,7 @@ the customer is put aside to be made again. What then is still open needs a pers
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -22,10 +22,11 @@ from flashsale.keys import STRAY
 from flashsale.model.jobs import JobKind
 from flashsale.model.ledger import Sum
 from flashsale.model.outcomes import Settle
-from flashsale.model.payment import UNDER_WAY, Charge, Fate, PaymentStatus
+from flashsale.model.payment import UNDER_WAY, Charge, Fate, PaymentRecord, PaymentStatus
 from flashsale.providers.patience import patiently
 from flashsale.providers.protocol import Event, PaymentState, Provider, ProviderError, ProviderPayment
 from flashsale.scripts.payments import Try
+from flashsale.store.client import StoreRefusedError
 
 AT_ONCE: Final = 200
 MOST_OPEN: Final = 1000
@@ -132,49 +133,63 @@ class Reconciler:
     ) -> None:
         by_sale: dict[str, list[ProviderPayment]] = {}
         for payment in payments:
-            if payment.state is PaymentState.CANCELLED:
-                await self._end(await self._owner(payment), provider, payment, report)
-            elif payment.state in {PaymentState.PAID, PaymentState.AUTHORISED}:
+            if payment.state in {PaymentState.PAID, PaymentState.AUTHORISED, PaymentState.CANCELLED}:
                 by_sale.setdefault(await self._owner(payment), []).append(payment)
         for sale, some in by_sale.items():
-            for payment, charge in zip(some, await self._charges(sale, provider, some), strict=True):
+            for payment, record in zip(some, await self._read(sale, some), strict=True):
+                report.charges += payment.state is PaymentState.PAID
                 try:
-                    await self._compare_one(sale, provider, payment, charge, report)
-                except (HopelessJobError, ProviderError) as error:
-                    report.charges += payment.state is PaymentState.PAID
+                    if isinstance(record, ValueError):
+                        raise record
+                    if payment.state is PaymentState.CANCELLED:
+                        await self._end(sale, provider, payment, record, report)
+                    else:
+                        await self._compare_one(sale, provider, payment, record, report)
+                except (HopelessJobError, ProviderError, StoreRefusedError, ValueError) as error:
                     again = isinstance(error, ProviderError) and error.retry
                     action = "run this again" if again else "look at it by hand"
                     report.find(_open(provider, payment, str(error), action))
             await asyncio.sleep(0)
 
+    async def _read(
+        self, sale: str, payments: list[ProviderPayment]
+    ) -> Sequence[PaymentRecord | ValueError | None]:
+        """Our record of each; why, where one cannot be read."""
+        try:
+            return await self._store.records(sale, [token_of(each.reservation) for each in payments])
+        except ValueError as error:
+            if len(payments) == 1:
+                return [error]
+            return [(await self._read(sale, [each]))[0] for each in payments]
+
     async def _end(
-        self, sale: str, provider: Provider, payment: ProviderPayment, report: ReconcileReport
+        self,
+        sale: str,
+        provider: Provider,
+        payment: ProviderPayment,
+        record: PaymentRecord | None,
+        report: ReconcileReport,
     ) -> None:
         """A payment that can never be paid any more must not look as if it could."""
         token = token_of(payment.reservation)
-        record = (await self._store.records(sale, [token]))[0]
         reference = events.reference(provider.name, payment.id)
         if record is not None and record.reference == reference and record.status in UNDER_WAY:
             await self._store.attempt(sale, Try(token, record.attempt, PaymentStatus.CANCELLED))
             report.applied += 1
 
-    async def _charges(
-        self, sale: str, provider: Provider, payments: list[ProviderPayment]
-    ) -> list[Charge | None]:
-        records = await self._store.records(sale, [token_of(each.reservation) for each in payments])
-        return [
-            record.charge(events.reference(provider.name, payment.id)) if record is not None else None
-            for payment, record in zip(payments, records, strict=True)
-        ]
+    async def _charge(self, sale: str, provider: Provider, payment: ProviderPayment) -> Charge | None:
+        (record,) = await self._store.records(sale, [token_of(payment.reservation)])
+        return _charge_in(record, provider, payment)
 
     async def _compare_one(
         self,
         sale: str,
         provider: Provider,
         payment: ProviderPayment,
-        charge: Charge | None,
+        record: PaymentRecord | None,
         report: ReconcileReport,
     ) -> None:
+        charge = _charge_in(record, provider, payment)
         if payment.state is PaymentState.AUTHORISED:
             await self._settlement.authorised(sale, provider.name, payment)
             report.applied += 1
@@ -182,12 +197,12 @@ class Reconciler:
             if found is None or found.state is not PaymentState.PAID:
                 return
             payment = found
-            (charge,) = await self._charges(sale, provider, [payment])
-        report.charges += 1
+            report.charges += 1
+            charge = await self._charge(sale, provider, payment)
         if charge is None:
             await self._settlement.confirm(sale, [claim_of(provider.name, payment)])
             report.applied += 1
-            (charge,) = await self._charges(sale, provider, [payment])
+            charge = await self._charge(sale, provider, payment)
         if charge is None:
             report.find(_open(provider, payment, "it has no fate", "run this again"))
             return
@@ -212,7 +227,7 @@ class Reconciler:
             # The list was read a while before our records were: only what is so at one time counts.
             now = await patiently(partial(provider.find, payment.id))
             payment = payment if now is None else now
-            charge = (await self._charges(sale, provider, [payment]))[0] or charge
+            charge = await self._charge(sale, provider, payment) or charge
         found = _contradiction(sale, payment, charge)
         if found is None and charge.fate is Fate.REFUNDING and await self._is_dead(sale, charge.reference):
             found = ("giving it back was tried too often", _retry(sale))
@@ -261,6 +276,10 @@ class Reconciler:
                 "look at it by hand",
             )
         )
+
+
+def _charge_in(record: PaymentRecord | None, provider: Provider, payment: ProviderPayment) -> Charge | None:
+    return record.charge(events.reference(provider.name, payment.id)) if record is not None else None
 
 
 def _contradiction(sale: str, payment: ProviderPayment, charge: Charge) -> tuple[str, str] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import structlog
 from redis.exceptions import ResponseError
 
 from flashsale.keys import SaleKeys
@@ -32,6 +33,9 @@ _PAGE: Final = 500
 _TRIES_DIGITS: Final = 6
 _AT_ONCE: Final = 128
 """Payments in one script call."""
+
+
+log = structlog.get_logger(__name__)
 
 
 class PaymentStore:
@@ -213,11 +217,14 @@ class PaymentStore:
         return [unpack_record(packed) if packed else None for packed in found]
 
     async def all_records(self, sale: str) -> dict[str, PaymentRecord]:
-        """Every payment record of a sale. Memory grows with their number."""
+        """Every payment record of a sale that can be read. Memory grows with their number."""
         found: dict[str, PaymentRecord] = {}
         async with self._store.guard() as redis:
             async for token, packed in redis.hscan_iter(SaleKeys.of(sale).attempts, count=_PAGE):
-                found[_text(token)] = unpack_record(packed)
+                try:
+                    found[_text(token)] = unpack_record(packed)
+                except ValueError as error:
+                    log.error("payments.unreadable", sale=sale, token=_text(token), reason=str(error))  # noqa: TRY400 - the message says it all
         return found
 
     async def close(self) -> None:
