@@ -6,6 +6,7 @@ compared, and then each charge in the provider's ledger must be exactly one orde
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
@@ -54,6 +55,8 @@ CLICKS: Final = (*["reserve"] * 4, *["start"] * 4, *["pay"] * 8, "decline", "can
 FAULTS: Final[tuple[Fault, ...]] = ("lost", "lost", "away", "refused", "bounces")
 AHEAD_MS: Final = 10**10
 """By so much the clock is ahead, so that everything is over or due."""
+
+CI: Final = bool(os.environ.get("CI"))
 
 T = TypeVar("T")
 
@@ -360,10 +363,11 @@ def test_a_long_day_of_a_shop(world: World, seed: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_every_charge_is_one_order_or_one_refund(world: World) -> None:
     bound = type("BoundShop", (PayingShop,), {"world": world})
     how = settings(
-        max_examples=50,
+        max_examples=100 if CI else 30,
         stateful_step_count=50,
         deadline=None,
         suppress_health_check=list(HealthCheck),
