@@ -33,12 +33,23 @@ def test_stripe_needs_its_key_and_its_webhook_secret() -> None:
         f"{SECRET} is not set: Stripe's webhooks are verified with it",
     ]
     # Also when new payments go elsewhere: those begun with Stripe have to end.
-    assert faults_of({**WORK, KEY: "sk_test_51abc"}) == [
+    elsewhere = {**WORK, "FLASHSALE_PAYMENT_PROVIDER": "none"}
+    assert faults_of({**elsewhere, KEY: "sk_test_51abc"}) == [
         f"{SECRET} is not set: Stripe's webhooks are verified with it"
     ]
     assert faults_of({**WORK, SECRET: "whsec_abc"}) == [f"{KEY} is not set: Stripe is called with it"]
     # A command that only talks to a server needs neither.
     assert load_settings({"FLASHSALE_PAYMENT_PROVIDER": "stripe"}, purpose="client").provider == "stripe"
+
+
+@pytest.mark.parametrize("store", [WORK, {"FLASHSALE_EMBEDDED": "1"}])
+def test_a_key_alone_does_not_leave_the_payments_to_the_simulator(store: dict[str, str]) -> None:
+    keys = {KEY: "sk_test_51abc", SECRET: "whsec_abc"}
+    (fault,) = faults_of({**store, **keys})
+    assert fault.startswith("FLASHSALE_PAYMENT_PROVIDER")
+    for provider in ("none", "stripe"):
+        settings = load_settings({**store, **keys, "FLASHSALE_PAYMENT_PROVIDER": provider}, purpose="work")
+        assert settings.provider == provider
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,10 @@ class Settlement:
         self._step("confirm.decide")
         decisions = await self._store.confirm(sale, claims)
         self._step("confirm.decided")
-        again = [i for i, decision in enumerate(decisions) if decision.outcome is Confirm.RECLAIMING]
-        if again:
-            repeated = await self.confirm(sale, [claims[i] for i in again])
+        while again := [i for i, each in enumerate(decisions) if each.outcome is Confirm.RECLAIMING]:
+            self._step("confirm.decide")
+            repeated = await self._store.confirm(sale, [claims[i] for i in again])
+            self._step("confirm.decided")
             for i, decision in zip(again, repeated, strict=True):
                 decisions[i] = decision
         for outcome, count in Counter(decision.outcome for decision in decisions).items():

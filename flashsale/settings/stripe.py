@@ -70,6 +70,11 @@ def missing_of_stripe(values: Mapping[str, object]) -> list[tuple[str, str]]:
         found.append(("stripe_secret_key", "is not set: Stripe is called with it"))
     if not secret and (wanted or key):
         found.append(("stripe_webhook_secret", "is not set: Stripe's webhooks are verified with it"))
+    if key and "payment_provider" not in values:
+        # Beside an embedded store the simulator would be taken, and orders be confirmed that nobody has paid for.
+        found.append(
+            ("payment_provider", "is not set, though Stripe's key is: say whether stripe takes new payments")
+        )
     if key and find_spec("stripe") is None:
         remedy = "pip install 'flashsale[stripe]'"
         found.append(("stripe_secret_key", f"is set, but Stripe's library is not installed: {remedy}"))

@@ -21,7 +21,7 @@ from tests.support.shop import Shop
 
 pytestmark = pytest.mark.breaks_the_books("payment records are damaged")
 TRIES = 2
-PATIENCE_S = 5
+PATIENCE_S = 30
 
 
 class Worker:
