@@ -18,10 +18,9 @@ from typing import Any
 import pytest
 
 from flashsale.engine import settlement
-from flashsale.store.client import StoreUnavailableError
-from tests.crash.journeys import JOURNEYS, click_surely, quietly
+from tests.crash.journeys import JOURNEYS, PatientTill, click_surely, quietly
 from tests.crash.pay_worker import PayWorker, Plan
-from tests.support.house import House, PatientShop, Till
+from tests.support.house import House, Till
 from tests.support_http.client import eventually
 
 pytestmark = pytest.mark.slow
@@ -33,19 +32,6 @@ TELLING = ("decline", "too late", "consent too late", "support refund", "second 
 
 _told: dict[str, list[str]] = {}
 """Journey -> the steps of its worker when nothing disturbs it, in order."""
-
-
-class PatientTill(Till):
-    """One whose store and server may be away for a while."""
-
-    def __init__(self, house: House) -> None:
-        super().__init__(house, PatientShop(house.url))
-
-    async def queue_is_empty(self) -> bool:
-        try:
-            return await super().queue_is_empty()
-        except StoreUnavailableError:
-            return False
 
 
 @pytest.fixture(scope="module")
