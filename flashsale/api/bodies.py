@@ -8,6 +8,7 @@ from aiohttp import web
 
 from flashsale.api.problems import Problem, invalid
 from flashsale.identity.api_keys import MAX_NAME_CHARACTERS, SCOPES
+from flashsale.keys import STRAY
 from flashsale.model.faults import Fault
 from flashsale.model.ids import SALE_ID
 from flashsale.model.payment import METHODS
@@ -24,6 +25,7 @@ JOB_ID: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 """Of a payment job: the entry of the stream that it came from."""
 _RESERVATION_FIELDS = frozenset({"items"})
 _LINE_FIELDS = frozenset({"sku", "quantity"})
+_SALE_OR_STRAY = re.compile(rf"{SALE_ID.pattern}|{STRAY}")
 
 
 async def read(request: web.Request) -> bytes:
@@ -188,7 +190,7 @@ def reconcile(data: dict[str, Any]) -> str | None:
     Raises:
         Problem: 422 with every fault.
     """
-    return _one_or_all(data, "sale", SALE_ID, "must be the id of a sale, or null for all")
+    return _one_or_all(data, "sale", _SALE_OR_STRAY, "must be the id of a sale, or null for all")
 
 
 def _one_or_all(data: dict[str, Any], field: str, form: re.Pattern[str], rule: str) -> str | None:

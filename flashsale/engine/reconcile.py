@@ -30,6 +30,10 @@ from flashsale.store.client import StoreRefusedError
 
 AT_ONCE: Final = 200
 MOST_OPEN: Final = 1000
+UNKNOWN_SALE: Final = "its sale is not known here, and nobody has told of it"
+UNKNOWN_SALE_ACTION: Final = (
+    "bring back the store that has sold it; or give it back: flashsale payments reconcile --sale _stray"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +56,8 @@ class OpenCharge:
 class ReconcileReport:
     """What a comparison has found."""
 
+    sale: str | None = None
+    """The sale that was compared, None for all."""
     charges: int = 0
     """Charges of this shop in the providers' books."""
     foreign: int = 0
@@ -97,11 +103,13 @@ class Reconciler:
     async def run(self, sale: str | None = None, *, since_ms: int = 0) -> ReconcileReport:
         """Compares the books of one sale, or of all; of payments made since an instant, or of all.
 
+        Charges of sales that nobody knows here are only named, unless they are asked for: `_stray` gives them back.
+
         Raises:
             ProviderError: a provider does not answer.
             StoreUnavailableError: the store failed.
         """
-        report = ReconcileReport()
+        report = ReconcileReport(sale)
         for provider in self._providers.values():
             seen: dict[str, set[str]] = {}
             batch: list[ProviderPayment] = []
@@ -190,6 +198,11 @@ class Reconciler:
         report: ReconcileReport,
     ) -> None:
         charge = _charge_in(record, provider, payment)
+        if sale == STRAY and charge is None and report.sale != STRAY:
+            # A store that was emptied, or the wrong one, must not give back what another has sold.
+            if payment.state is PaymentState.PAID:
+                report.find(_open(provider, payment, UNKNOWN_SALE, UNKNOWN_SALE_ACTION))
+            return
         if payment.state is PaymentState.AUTHORISED:
             await self._settlement.authorised(sale, provider.name, payment)
             report.applied += 1

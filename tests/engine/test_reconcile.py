@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from flashsale.engine.catalog import Catalog
-from flashsale.engine.reconcile import Reconciler
+from flashsale.engine.reconcile import UNKNOWN_SALE_ACTION, Reconciler
 from flashsale.engine.settlement import Settlement
 from flashsale.engine.till import Till
+from flashsale.keys import STRAY
+from flashsale.model.payment import Fate
 from flashsale.model.reservation import Reservation, State
 from flashsale.providers.protocol import PaymentState, ProviderPayment
 from flashsale.settings import load_settings
@@ -89,3 +91,21 @@ async def test_a_record_that_cannot_be_read_keeps_no_other_from_being_compared(
     (found,) = (await shop.look(tokens=[other.token])).reservations
     assert found is not None
     assert found.state is State.CONFIRMED
+
+
+async def test_charges_of_sales_that_nobody_knows_are_given_back_only_when_asked_for(
+    shop: Shop, till: Till
+) -> None:
+    """As when a worker with the live keys looks at an emptied store."""
+    _, payment = await charged(shop, till, "ann", 1)
+    ledger = till.providers["simulator"]
+    assert isinstance(ledger, Ledger)
+    lost = replace(payment, id="pay-2", reservation=f"lost.0.{'A' * 16}")
+    ledger.payments_by_id[lost.id] = lost
+    assert await compare(till) == (2, 1, [("simulator:pay-2", UNKNOWN_SALE_ACTION)])
+    assert await till.payments.all_records(STRAY) == {}
+    report = await Reconciler(till, Settlement(till)).run(STRAY)
+    assert (report.charges, report.applied, report.open) == (1, 1, [])
+    ((_, record),) = (await till.payments.all_records(STRAY)).items()
+    assert [charge.fate for charge in record.charges] == [Fate.REFUNDING]
+    assert (await compare(till))[2] == []
