@@ -27,7 +27,7 @@ class PaymentSettings(BaseModel):
         default=100_000, ge=1, le=10_000_000, description="Payments of a sale waiting in its queue, at most."
     )
     payment_tries: int = Field(
-        default=10, ge=1, le=100, description="Times a payment job is tried before it is put aside as dead."
+        default=20, ge=1, le=100, description="Times a payment job is tried before it is put aside as dead."
     )
     payment_claim_ms: int = Field(
         default=30_000,
