@@ -31,7 +31,8 @@ test-fast: $(STAMP) ## run every test that takes no more than a few seconds
 # The rest either talks to no server or, as packaging and the demo, always to its own.
 test-redis: $(STAMP) ## run the tests against the redis-server on the PATH (or REDIS_SERVER=...)
 	@server=$$(command -v "$(REDIS_SERVER)") || { echo "no $(REDIS_SERVER) on the PATH: install it, or say REDIS_SERVER=/path/to/it" >&2; exit 1; }; \
-	FLASHSALE_TEST_SERVER="$$server" $(BIN)/pytest --ignore=tests/packaging --ignore=tests/model --ignore=tests/demo $(ARGS)
+	FLASHSALE_TEST_SERVER="$$server" $(BIN)/pytest --ignore=tests/packaging --ignore=tests/model --ignore=tests/demo \
+		--ignore=tests/simulator --ignore=tests/providers $(ARGS)
 
 lint: $(STAMP) ## check style and types
 	@$(BIN)/ruff check .
