@@ -24,7 +24,7 @@ KILLS = 9
 METHODS = ("card", "alipay", "paypal", "bank_transfer")
 VICTIMS = ("work_main", "simulator_main", "valkey-server")
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 class FoundSimulator(Simulator):

@@ -37,7 +37,7 @@ def test_every_lie_is_told() -> None:
     assert set(FAULTS) == LIES
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("lie", sorted(LIES))
 async def test_a_lie_is_found_out(demo: Demo, lie: str) -> None:
     # Units can only be kept from those who come back when somebody does not pay.

@@ -45,7 +45,7 @@ FAULTS: Final = {
 METHODS: Final = ("card", "bank_transfer", "alipay", "paypal", "klarna")
 OVER: Final = frozenset({"failed", "cancelled", "paid", "refunding", "refunded"})
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
