@@ -61,6 +61,11 @@ def explain_reply(text: str) -> StoreUnavailableError:
     return refused("the store refused the command", applied=None)
 
 
+def is_lost_connection(error: RuntimeError) -> bool:
+    """Whether uvloop says that a connection ended between its opening and our first bytes; redis-py lets that pass."""
+    return "handler is closed" in str(error)
+
+
 def explain(error: Exception) -> StoreUnavailableError:
     """The failure of a command in our own words."""
     if isinstance(error, exceptions.TimeoutError | TimeoutError):
@@ -69,7 +74,7 @@ def explain(error: Exception) -> StoreUnavailableError:
         return explain_reply("WRONGPASS")
     if isinstance(error, exceptions.BusyLoadingError):
         return explain_reply("LOADING")
-    if isinstance(error, exceptions.ConnectionError | OSError):
+    if isinstance(error, exceptions.ConnectionError | OSError | RuntimeError):
         return StoreUnavailableError("the store cannot be reached", applied=None)
     if isinstance(error, exceptions.ReadOnlyError):
         return explain_reply("READONLY")
@@ -111,6 +116,10 @@ class Store:
         try:
             yield self.redis
         except (exceptions.RedisError, OSError) as error:
+            raise explain(error) from error
+        except RuntimeError as error:
+            if not is_lost_connection(error):
+                raise
             raise explain(error) from error
 
     async def call(self, command: Awaitable[T]) -> T:

@@ -96,7 +96,7 @@ class Lane:
         self, commands: "Sequence[tuple[str | int | float | bytes | memoryview[int], ...]]"
     ) -> list[Any]:
         transport = self._transport
-        if transport is None or self._replies.lost:
+        if transport is None or self._replies.lost or transport.is_closing():
             transport = await self._open()
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Any]] = [loop.create_future() for _ in commands]
@@ -117,13 +117,13 @@ class Lane:
 
     async def _open(self) -> asyncio.WriteTransport:
         async with self._opening:
-            if self._transport is not None and not self._replies.lost:
+            if self._transport is not None and not (self._replies.lost or self._transport.is_closing()):
                 return self._transport
             await self.close()
             connection = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py has no types there
             try:
                 await connection.connect()
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, RuntimeError) as error:
                 failure = explain(error)
                 raise StoreUnavailableError(failure.reason, applied=False) from error
             transport: asyncio.WriteTransport = connection._writer.transport  # noqa: SLF001 - see the top of the file

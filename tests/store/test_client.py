@@ -3,7 +3,7 @@
 import pytest
 from redis import exceptions
 
-from flashsale.store.client import describe, explain, explain_reply
+from flashsale.store.client import Store, StoreUnavailableError, describe, explain, explain_reply
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,17 @@ def test_errors_of_the_client(error: Exception, applied: bool | None, reason: st
 )
 def test_an_address_for_logs_has_no_password(url: str, shown: str) -> None:
     assert describe(url) == shown
+
+
+async def test_a_connection_that_ends_before_its_first_bytes_is_a_store_that_cannot_be_reached() -> None:
+    """uvloop raises a RuntimeError of its own then, which redis-py lets pass; any other is a fault of ours."""
+    store = Store.connect("redis://127.0.0.1:1")
+    with pytest.raises(StoreUnavailableError, match="cannot be reached"):
+        async with store.guard():
+            raise RuntimeError(
+                "unable to perform operation on <TCPTransport closed=True>; the handler is closed"
+            )
+    with pytest.raises(RuntimeError, match="another"):
+        async with store.guard():
+            raise RuntimeError("another")
+    await store.close()
