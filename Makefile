@@ -81,8 +81,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
 lock: $(STAMP) ## write requirements/*.txt anew from pyproject.toml
-	$(COMPILE) pyproject.toml --extra demo --extra stripe --group dev --output-file requirements/dev.txt
-	$(COMPILE) pyproject.toml --extra stripe --constraints requirements/dev.txt --output-file requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra demo --extra postgres --extra stripe --group dev --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra postgres --extra stripe --constraints requirements/dev.txt --output-file requirements/runtime.txt
 	$(COMPILE) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 
 clean: ## remove the environment, the caches and what was built

@@ -146,7 +146,7 @@ def bench_checkout(benchmark: BenchmarkFixture, valkey_url: str, report: Report,
             def once() -> None:
                 rates.append(asyncio.run(_one_round(port, valkey_url, f"bench-{next(rounds)}")))
 
-            benchmark.pedantic(once, rounds=ROUNDS, iterations=1)  # type: ignore[no-untyped-call]  # it has no types
+            benchmark.pedantic(once, rounds=ROUNDS, iterations=1)
             spent = {name: seconds - before[name] for name, seconds in cpu.read().items()}
     finally:
         os.sched_setaffinity(0, cores)

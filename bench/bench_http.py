@@ -158,7 +158,7 @@ def bench_http(benchmark: BenchmarkFixture, valkey_url: str, report: Report, tmp
             runs.setdefault(contender.name, []).append(result)
 
     rounds = iter(range(ROUNDS))
-    benchmark.pedantic(lambda: once(next(rounds)), rounds=ROUNDS, iterations=1)  # type: ignore[no-untyped-call]  # it has no types
+    benchmark.pedantic(lambda: once(next(rounds)), rounds=ROUNDS, iterations=1)
     info = asyncio.run(info_of(valkey_url))
     benchmark.extra_info.update(runs=runs, redis_info=info)
     report.keep("http", runs, info)

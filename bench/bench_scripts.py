@@ -1,6 +1,7 @@
 """What one reservation costs the store: CPU, memory, and how both grow with the holds that are live."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ class CpuClock:
         def advance() -> None:
             self._now += next(rounds)
 
-        benchmark.pedantic(advance, rounds=len(seconds), iterations=1)  # type: ignore[no-untyped-call]  # it has no types
+        benchmark.pedantic(advance, rounds=len(seconds), iterations=1)
 
 
 CLOCK = CpuClock()
@@ -146,7 +147,7 @@ async def bench_reserve(
         await open_sale(redis)
         await send(redis, calls_of(10_000_000, 2_048, 64))  # past the small encodings and cold caches
         commands = calls_of(0, count, batch)
-        seconds.append(await cpu_of(redis, lambda commands=commands: send(redis, commands)))  # type: ignore[misc]  # a default
+        seconds.append(await cpu_of(redis, partial(send, redis, commands)))
         await check_held(redis, count + 2_048)
     best, info = min(seconds), await redis.info()
     await redis.config_set("appendonly", "yes")
@@ -199,7 +200,7 @@ async def bench_growth(benchmark: BenchmarkFixture, redis: "Redis", report: Repo
         spent = {"reserve": 0.0, "expire": 0.0}
         for at in range(first, first + cycles * step, step):
             commands = calls_of(at, step, 32)
-            spent["reserve"] += await cpu_of(redis, lambda commands=commands: send(redis, commands))  # type: ignore[misc]  # a default
+            spent["reserve"] += await cpu_of(redis, partial(send, redis, commands))
             now_ms = int((await redis.zrange(KEYS.holds, step - 1, step - 1, withscores=True))[0][1])
             before, expired = await cpu_seconds(redis), 0
             while expired < step:

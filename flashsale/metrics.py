@@ -93,6 +93,6 @@ def render() -> bytes:
     """The metrics of all processes that share PROMETHEUS_MULTIPROC_DIR, or of this one."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus-client has no types there
+        multiprocess.MultiProcessCollector(registry)
         return generate_latest(registry)
     return generate_latest()

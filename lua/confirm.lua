@@ -156,7 +156,7 @@ local function examining()
     end
     local method, charge = sub(mark, 2, 2), money .. char(#reference) .. reference
     if not refused then
-      fact('reservation.confirmed', id .. (late and '\1' or '\0') .. method .. charge)
+      order_fact('reservation.confirmed', id, (late and '\1' or '\0') .. method .. charge)
       if known ~= reference then
         abandon(id, payment)
       end
@@ -224,7 +224,7 @@ for i = 1, total do
     record_count = record_count + 2
     payment_writes[payment_count + 1], payment_writes[payment_count + 2] = id, payment
     payment_count = payment_count + 2
-    fact('reservation.confirmed', id .. '\0' .. sub(mark, 2, 2) .. charge)
+    order_fact('reservation.confirmed', id, '\0' .. sub(mark, 2, 2) .. charge)
     result = CONFIRMED_IN_TIME
   else
     examine = examine or examining()

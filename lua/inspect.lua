@@ -17,7 +17,8 @@
 -- ARGV[3..] customers, then reservation ids (their 16 characters)
 --
 -- Returns { now_ms, sale, stock, sizes, next_due_ms, entries, records, ends, payments, ahead }
---   sale: state, opens_ms, closes_ms, limit, hold_ms, version, seq, place, opened; all '' when there is no such sale
+--   sale: state, opens_ms, closes_ms, limit, hold_ms, version, seq, place, opened, orders (how often one was
+--     made or undone), recovering (how many facts the archive has, while they are being brought back); all '' when there is no such sale
 --   stock: field, value, ...
 --   sizes: how many customers, reservations, holds, facts, payment jobs that are due and payments that wait for their turn
 --     there are; next_due_ms: when the earliest hold ends, 0 for none
@@ -58,7 +59,8 @@ end
 local first = redis.call('ZRANGE', KEYS[5], '0', '0', 'WITHSCORES')
 return {
   now,
-  values(KEYS[1], { 'state', 'opens_ms', 'closes_ms', 'limit', 'hold_ms', 'version', 'seq', 'place', 'opened' }),
+  values(KEYS[1], { 'state', 'opens_ms', 'closes_ms', 'limit', 'hold_ms', 'version', 'seq', 'place', 'opened', 'orders',
+    'recovering' }),
   redis.call('HGETALL', KEYS[2]),
   { redis.call('HLEN', KEYS[3]), redis.call('HLEN', KEYS[4]), redis.call('ZCARD', KEYS[5]), redis.call('XLEN', KEYS[6]),
     redis.call('XLEN', KEYS[8]), redis.call('ZCARD', KEYS[9]) },

@@ -22,6 +22,7 @@
 --   outcome, in order of precedence: 2 UNKNOWN_RESERVATION, 3 NOT_CONFIRMED, 4 ALREADY_REFUNDED, 1 DONE
 
 local DONE, UNKNOWN_RESERVATION, NOT_CONFIRMED, ALREADY_REFUNDED = 1, 2, 3, 4
+local NO_CHARGE = string.rep('\0', 12) -- method, money and length of the reference, where somebody has deleted the payment
 
 local id, restock = ARGV[2], ARGV[3] == '1'
 local _, _, body_of, record_of, _, count, rewrite = releasing()
@@ -44,7 +45,7 @@ if restock then
 end
 count(lines[1], id, NO_UNITS)
 record = rewrite(id, record, REFUNDED)
-fact('reservation.refunded', id .. ARGV[3] .. ARGV[4])
+local undone = NO_CHARGE
 if payment then
   local reference, charges, details = parts_of(payment)
   local kept, at = '', 1
@@ -52,7 +53,8 @@ if payment then
     local next_at = at + CHARGE_BYTES + byte(charges, at + CHARGE_BYTES - 1)
     local fate = byte(charges, at)
     if fate == ORDER then
-      job('refund', id .. sub(charges, at + 1, next_at - 1))
+      undone = sub(payment, 3, 3) .. sub(charges, at + 1, next_at - 1)
+      job('refund', id .. sub(undone, 2))
       fate = GIVING_BACK
     end
     kept = kept .. string.char(fate) .. sub(charges, at + 1, next_at - 1)
@@ -60,6 +62,7 @@ if payment then
   end
   keep_payment(id, packed_payment(string.char(REFUNDING) .. sub(payment, 2, HEAD_BYTES), reference, kept, details))
 end
+order_fact('reservation.refunded', id, ARGV[3] .. undone .. ARGV[4])
 save()
 if restock then
   for i = 2, #lines, 2 do

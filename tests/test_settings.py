@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -36,9 +37,9 @@ def public_pem(key: object) -> str:
     return pem.decode()
 
 
-def faults_of(env: dict[str, str], overrides: dict[str, object] | None = None, **needs: object) -> list[str]:
+def faults_of(env: dict[str, str], overrides: dict[str, object] | None = None, **needs: Any) -> list[str]:
     with pytest.raises(SettingsError) as caught:
-        load_settings(env, overrides, **needs)  # type: ignore[arg-type]
+        load_settings(env, overrides, **needs)
     assert str(caught.value).splitlines() == [str(fault) for fault in caught.value.faults]
     return [str(fault) for fault in caught.value.faults]
 

@@ -132,6 +132,7 @@ class Audit:
         sizes = {
             "place": (sale.place, replay.place),
             "number of reservations": (sale.reservations, len(replay.reservations)),
+            "number of orders made and undone": (sale.orders, replay.orders),
             "number of holds": (sale.holds, replay.holds),
             "number of customers": (sale.customers, len(replay.customers)),
             "state": (sale.state, replay.state),

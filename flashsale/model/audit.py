@@ -70,6 +70,8 @@ class Replay:
     counted: dict[str, dict[str, int]] = field(default_factory=dict)
     """customer -> sku -> units that count against the limits"""
     holds: int = 0
+    orders: int = 0
+    """How often an order was made or undone."""
     ledger: Ledger = field(default_factory=Ledger)
 
     @property
@@ -208,6 +210,7 @@ class Replay:
     def _confirmed(self, fact: Fact) -> None:
         """In time its units go from held to sold; late they are taken again, as a new hold would take them."""
         paid = fact.confirmed()
+        self._check_sequence(fact)
         claimed = self._in(State.EXPIRED if paid.late else State.HELD, fact)
         if not paid.late and fact.at_ms >= claimed.held_until_ms:
             raise FactError(fact.seq, f"reservation {fact.token} was confirmed as if in time, after its end")
@@ -225,6 +228,11 @@ class Replay:
         claimed.state, claimed.late = State.CONFIRMED, paid.late
         self.ledger.book(fact.token, paid.reference, paid.money, Fate.ORDER)
 
+    def _check_sequence(self, fact: Fact) -> None:
+        if fact.sequence != self.orders + 1:
+            raise FactError(fact.seq, f"number {fact.sequence} among the orders follows number {self.orders}")
+        self.orders = fact.sequence
+
     def _check_due(self, fact: Fact, claimed: Claimed, money: Money) -> None:
         due = self._terms(fact).due(claimed.lines)
         if money != due:
@@ -232,13 +240,14 @@ class Replay:
 
     def _refunded(self, fact: Fact) -> None:
         claimed = self._in(State.CONFIRMED, fact)
-        restock, _ = fact.refunded()
-        for sku, units in claimed.lines if restock else ():
+        undone = fact.refunded()
+        self._check_sequence(fact)
+        for sku, units in claimed.lines if undone.restocked else ():
             self.items[sku].sold -= units
             self.items[sku].available += units
         self._count(claimed.customer, claimed.lines, -1)
         claimed.state = State.REFUNDED
-        self.ledger.undo(fact.token)
+        self.ledger.undo(fact.token, undone.reference, undone.money)
 
     def _charge_refused(self, fact: Fact) -> None:
         refused = fact.charge_refused()

@@ -9,16 +9,19 @@ In the stream a fact's entry id is `<seq>-<at_ms>`, and its one field is named b
     reservation.extended      token, then the new held_until_ms as 6 bytes big-endian
     reservation.expired       token
     reservation.cancelled     token, then the reason, text
-    reservation.confirmed     token, 1 when it was late or else 0, method (1 byte each), then the charge
-    reservation.refunded      token, "1" when the units went back on sale or else "0", then the reason, text
+    reservation.confirmed     token, sequence, 1 when it was late or else 0, method (1 byte each), then the charge
+    reservation.refunded      token, sequence, "1" when the units went back on sale or else "0", method (1 byte), then the
+                              charge that is to be given back, then the reason, text
     charge.refused            token, why (1 byte: `Confirm`), method (1 byte), then the charge that is to be given back
     charge.refunded           token, reference length (1 byte), reference, then the refund's own id at the provider
 
 A charge is its money (10 bytes), the length of its reference (1 byte) and its reference; see `flashsale.model.payment`.
+A sequence (6 bytes big-endian) numbers the facts that make or undo an order, gapless from 1, for those who read only them.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -28,6 +31,7 @@ from flashsale.model.reservation import Reservation, unpack_record
 from flashsale.model.sale import PaymentMethod
 
 _TOKEN_BYTES = 16
+_SEQUENCE_BYTES = 6
 _decode_restock = msgspec.msgpack.Decoder(tuple[str, int, str]).decode
 
 
@@ -49,14 +53,33 @@ class FactType(StrEnum):
     CHARGE_REFUNDED = "charge.refunded"
 
 
+ORDER_FACTS: Final = frozenset({FactType.CONFIRMED, FactType.REFUNDED})
+"""Those that make or undo an order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Confirmed:
     """The data of a `reservation.confirmed` fact."""
 
+    sequence: int
     late: bool
     method: PaymentMethod | None
     money: Money
     reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """The data of a `reservation.refunded` fact."""
+
+    sequence: int
+    restocked: bool
+    """Whether the units went back on sale."""
+    method: PaymentMethod | None
+    money: Money
+    reference: str
+    """The charge that is to be given back; empty when its record was lost."""
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +107,11 @@ class Fact:
         """The reservation a `reservation.*` fact is about."""
         return self.data[:_TOKEN_BYTES].decode("ascii")
 
+    @property
+    def sequence(self) -> int:
+        """Which one, of the facts of its sale that make or undo an order, a fact of these two types is."""
+        return int.from_bytes(self.data[_TOKEN_BYTES : _TOKEN_BYTES + _SEQUENCE_BYTES], "big")
+
     def held(self) -> Reservation:
         """The reservation of a `reservation.held` fact, as it was granted."""
         return unpack_record(self.token, self.data[_TOKEN_BYTES:])
@@ -94,19 +122,22 @@ class Fact:
 
     def confirmed(self) -> Confirmed:
         """The charge of a `reservation.confirmed` fact."""
-        data = self.data[_TOKEN_BYTES:]
-        return Confirmed(data[0] == 1, method_of(data[1]), *_charge(data[2:]))
+        data = self.data[_TOKEN_BYTES + _SEQUENCE_BYTES :]
+        return Confirmed(self.sequence, data[0] == 1, method_of(data[1]), *_charge(data[2:]))
 
-    def refunded(self) -> tuple[bool, str]:
-        """Whether the units of a `reservation.refunded` fact went back on sale, and the reason.
+    def refunded(self) -> Refunded:
+        """What a `reservation.refunded` fact tells.
 
         Raises:
             ValueError: it does not say.
         """
-        data = self.data[_TOKEN_BYTES:]
+        data = self.data[_TOKEN_BYTES + _SEQUENCE_BYTES :]
         if data[:1] not in {b"0", b"1"}:
             raise ValueError("neither back on sale nor gone")
-        return data[:1] == b"1", data[1:].decode()
+        reason_at = 2 + MONEY_BYTES + 1 + data[2 + MONEY_BYTES]
+        money, reference = _charge(data[2:reason_at])
+        reason = data[reason_at:].decode()
+        return Refunded(self.sequence, data[:1] == b"1", method_of(data[1]), money, reference, reason)
 
     def charge_refused(self) -> Refused:
         """The charge of a `charge.refused` fact."""

@@ -76,16 +76,22 @@ class Ledger:
         self.charges[reference] = Booked(token, money, fate)
         self.references.setdefault(token, []).append(reference)
 
-    def undo(self, token: str) -> None:
+    def undo(self, token: str, reference: str, money: Money) -> None:
         """The order of this reservation is undone: what has paid for it is to be given back.
 
+        An empty reference says that its record was lost by then.
+
         Raises:
-            LedgerError: nothing has paid for it.
+            LedgerError: nothing has paid for it, or something else.
         """
         paid = [self.charges[reference] for reference in self.references.get(token, ())]
         orders = [booked for booked in paid if booked.fate is Fate.ORDER]
         if len(orders) != 1:
             raise LedgerError(f"reservation {token} was refunded, and {len(orders)} charges have paid for it")
+        if (reference and self.charges.get(reference) is not orders[0]) or (
+            reference and orders[0].money != money
+        ):
+            raise LedgerError(f"{money} of {reference} did not pay for reservation {token}")
         orders[0].fate = Fate.REFUNDING
 
     def give_back(self, token: str, reference: str) -> None:

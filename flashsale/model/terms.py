@@ -24,6 +24,7 @@ class Terms:
     currency: str
     prices: dict[str, int]
     deposit_percent: int
+    instalments: int
 
     @classmethod
     def read(cls, definition: bytes) -> "Terms":
@@ -45,6 +46,7 @@ class Terms:
             currency=data["currency"],
             prices={item["sku"]: item["price"] for item in data["items"]},
             deposit_percent=data["payment"]["deposit_percent"],
+            instalments=data["payment"]["instalments"],
         )
 
     def due(self, lines: tuple[Line, ...]) -> Money:

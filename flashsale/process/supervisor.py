@@ -111,7 +111,7 @@ class Supervisor:
             for child in self._children():
                 pid = child.reap()
                 if pid is not None:
-                    mark_process_dead(pid, str(metrics_dir))  # type: ignore[no-untyped-call]  # no types there
+                    mark_process_dead(pid, str(metrics_dir))
                 if not self._stops:
                     child.restart_if_due()
             if self._announced or url is None:

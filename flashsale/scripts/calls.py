@@ -81,13 +81,17 @@ class SaleState:
     """Payment jobs that are due."""
     turns: int = 0
     """Payments that wait for their turn at the provider."""
+    orders: int = 0
+    """How often an order was made or undone."""
+    recovering: int = 0
+    """How many facts the archive has when the journal has fewer, and nothing may be sold; 0 when all is well."""
 
     @property
     def public_state(self) -> str:
         """`closed`, `paused`, `scheduled`, `sold_out` or `open`: the first that applies."""
         if self.state == "closed" or 0 < self.closes_ms <= self.now_ms:
             return "closed"
-        if self.state == "paused":
+        if self.state == "paused" or self.recovering:
             return "paused"
         if self.now_ms < self.opens_ms:
             return "scheduled"
@@ -273,7 +277,7 @@ def _resolved(token: str, reply: Sequence[Any]) -> Resolved:
 def _sale_state(
     now: int, fields: Sequence[bytes], stock: Any, sizes: Sequence[int], next_due_ms: int
 ) -> SaleState:
-    state, opens_ms, closes_ms, limit, hold_ms, version, seq, place, opened = fields
+    state, opens_ms, closes_ms, limit, hold_ms, version, seq, place, opened, orders, recovering = fields
     return SaleState(
         now_ms=now,
         state=state.decode(),
@@ -285,6 +289,8 @@ def _sale_state(
         seq=int(seq or 0),
         place=int(place or 0),
         opened=opened == b"1",
+        orders=int(orders or 0),
+        recovering=int(recovering or 0),
         stock=_stock(stock),
         customers=sizes[0],
         reservations=sizes[1],

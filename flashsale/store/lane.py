@@ -120,7 +120,7 @@ class Lane:
             if self._transport is not None and not (self._replies.lost or self._transport.is_closing()):
                 return self._transport
             await self.close()
-            connection = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py has no types there
+            connection = self._redis.connection_pool.make_connection()
             try:
                 await connection.connect()
             except (RedisError, OSError, RuntimeError) as error:

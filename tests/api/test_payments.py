@@ -28,7 +28,8 @@ PROVIDER = {
     "FLASHSALE_SIMULATOR_URL": "http://127.0.0.1:1",
     "FLASHSALE_SIMULATOR_SECRET": "secret-of-the-simulator-0123456789",
 }
-TERMS = {"methods": ["card", "alipay"], "deposit_percent": 10, "instalments": 36}
+METHODS = ["card", "alipay"]
+TERMS = {"methods": METHODS, "deposit_percent": 10, "instalments": 36}
 NOBODY = f"no-such-sale.0.{'A' * 16}"
 
 
@@ -113,7 +114,7 @@ async def test_the_hold_is_extended_once(till: Shop) -> None:
 async def test_too_many_attempts(till: Shop) -> None:
     hold = await held(till)
     for attempt in range(20):
-        paying = (await till.pay(hold["id"], "c-1", TERMS["methods"][attempt % 2])).must(202)  # type: ignore[index]
+        paying = (await till.pay(hold["id"], "c-1", METHODS[attempt % 2])).must(202)
         assert paying["payment"]["attempt"] == attempt + 1
     async with untouched(till, hold["sale"]):
         (await till.pay(hold["id"], "c-1", "card")).refused(409, "too_many_attempts")

@@ -132,10 +132,10 @@ async def test_live(shop: Shop, sale: str) -> None:
     while frame["state"] != "paused":
         frame = await next_frame(frames)
     for stream in (frames, other):
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
     late = shop.frames(sale)
     assert (await next_frame(late))["state"] == "paused"
-    await late.aclose()  # type: ignore[attr-defined]
+    await late.aclose()
 
 
 async def test_live_ends_when_the_server_leaves(valkey: str, servers: list[Server], tmp_path: Path) -> None:

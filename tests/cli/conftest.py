@@ -29,7 +29,7 @@ class Commands:
     server: Served
     folder: Path
 
-    def run(self, *arguments: str, input: bytes | None = None, **env: str | None) -> Result:  # noqa: A002
+    def run(self, *arguments: str, typed: bytes | None = None, **env: str | None) -> Result:
         """One command; an environment variable of None is not set."""
         own = {
             "FLASHSALE_URL": self.server.url,
@@ -39,7 +39,7 @@ class Commands:
             "FLASHSALE_DATA_DIR": None,
             "COLUMNS": "200",
         }
-        return CliRunner().invoke(cli, arguments, input=input, env={**own, **env}, catch_exceptions=False)
+        return CliRunner().invoke(cli, arguments, input=typed, env={**own, **env}, catch_exceptions=False)
 
     def must(self, *arguments: str, **more: Any) -> str:
         """What a command that has to work says on standard output."""

@@ -46,20 +46,20 @@ def test_put_takes_the_id_from_the_file_and_rather_from_the_option(
 
 def test_put_reads_standard_input(commands: Commands) -> None:
     text = json.dumps(definition()).encode()
-    assert commands.json("sale", "put", "-", "--id", "from-input", input=text)["id"] == "from-input"
-    assert "has no name" in commands.fails("sale", "put", "-", input=text, exit_code=2)
+    assert commands.json("sale", "put", "-", "--id", "from-input", typed=text)["id"] == "from-input"
+    assert "has no name" in commands.fails("sale", "put", "-", typed=text, exit_code=2)
 
 
 @pytest.mark.parametrize("sale", ["", "-a", "A", "a b", "a}", "a/b", "..", "x" * 64, "café"])
 def test_put_refuses_what_cannot_be_an_id(commands: Commands, sale: str) -> None:
     error = commands.fails(
-        "sale", "put", "-", f"--id={sale}", input=json.dumps(definition()).encode(), exit_code=2
+        "sale", "put", "-", f"--id={sale}", typed=json.dumps(definition()).encode(), exit_code=2
     )
     assert "cannot be the id of a sale" in error
 
 
 def test_put_names_every_fault_on_one_line(commands: Commands) -> None:
-    error = commands.fails("sale", "put", "-", "--id", "faulty", input=json.dumps(FIVE_FAULTS).encode())
+    error = commands.fails("sale", "put", "-", "--id", "faulty", typed=json.dumps(FIVE_FAULTS).encode())
     assert error.count("\n") == 1
     for field in ("title", "opens_at", "currency", "items[0].price", "items[0].stock"):
         assert f"; {field}: " in error
@@ -69,7 +69,7 @@ def test_put_names_every_fault_on_one_line(commands: Commands) -> None:
     ("text", "word"), [(b"{", "is not JSON"), (b"[]", "no JSON object"), (b"\xff", "is not JSON")]
 )
 def test_put_refuses_what_is_no_definition(commands: Commands, text: bytes, word: str) -> None:
-    assert word in commands.fails("sale", "put", "-", "--id", "x", input=text)
+    assert word in commands.fails("sale", "put", "-", "--id", "x", typed=text)
 
 
 def test_put_says_which_file_cannot_be_read(commands: Commands, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_sale_that_has_opened_is_not_defined_anew(commands: Commands) -> None:
     commands.define("settled")
     reserve(commands, "settled")
     text = json.dumps(definition(title="Another")).encode()
-    error = commands.fails("sale", "put", "-", "--id", "settled", input=text)
+    error = commands.fails("sale", "put", "-", "--id", "settled", typed=text)
     assert error.startswith("Error: Already opened: ")
     assert "(already_opened)" in error
 

@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from flashsale.client import Client
 from flashsale.demo.crowd import CLOCK_SAMPLES_MAX, set_clock
 from flashsale.demo.messages import Clock, Opening, Plan, Ready, Shares, decode_from_crowd, encode
 from flashsale.demo.rush import kind_of
-from flashsale.demo.shoppers import gather
+from flashsale.demo.shoppers import Member, gather
 from flashsale.demo.wire import Pool
 from flashsale.identity.tokens import ShopperTokens
 from tests.demo.lying_server import LyingServer, serving
@@ -19,17 +20,24 @@ from tests.demo.lying_server import LyingServer, serving
 SECRET = "a secret of a test, long enough to sign with"
 
 
-def plan(**fields: object) -> Plan:
-    known = {"host": "127.0.0.1", "port": 1, "sale": "s", "shoppers": 500, "connections": 5, "seed": 3}
+def plan(**fields: Any) -> Plan:
+    known: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": 1,
+        "sale": "s",
+        "shoppers": 500,
+        "connections": 5,
+        "seed": 3,
+    }
     known |= {"methods": ["card", "alipay"], "hold_seconds": 10}
-    return Plan(**(known | {"stock": {"left": 30, "right": 10}} | fields))  # type: ignore[arg-type]
+    return Plan(**(known | {"stock": {"left": 30, "right": 10}} | fields))
 
 
 def test_a_seed_makes_one_crowd() -> None:
     tokens = ShopperTokens(SECRET, None)
     one, same, other = (gather(plan(seed=seed), tokens) for seed in (3, 3, 4))
 
-    def manners(crowd: list) -> list:  # type: ignore[type-arg]
+    def manners(crowd: list[Member]) -> list[Any]:
         return [
             (member.customer, member.sku, member.early_ms, member.double_ms, member.habit) for member in crowd
         ]

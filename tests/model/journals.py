@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import msgspec
 
-from flashsale.model.facts import Fact, FactType
+from flashsale.model.facts import ORDER_FACTS, Fact, FactType
 from flashsale.model.outcomes import Confirm
 from flashsale.model.payment import Money
 from flashsale.model.reservation import Line, Reservation, State, pack_record
@@ -58,13 +58,15 @@ def confirmed(
     late: bool = False,
     amount: int = 100,
     currency: str = "CNY",
+    sequence: int = 0,
 ) -> Fact:
-    data = token.encode() + bytes((late, 1)) + _charge(Money(amount, currency), reference)
-    return Fact(0, at_ms, FactType.CONFIRMED, data)
+    data = bytes((late, 1)) + _charge(Money(amount, currency), reference)
+    return Fact(0, at_ms, FactType.CONFIRMED, token.encode() + sequence.to_bytes(6, "big") + data)
 
 
-def refunded(token: str, at_ms: int, *, restock: bool = True) -> Fact:
-    return Fact(0, at_ms, FactType.REFUNDED, token.encode() + (b"1" if restock else b"0") + b"why")
+def refunded(token: str, reference: str, at_ms: int, *, restock: bool = True, sequence: int = 0) -> Fact:
+    data = (b"1" if restock else b"0") + b"\1" + _charge(Money(100, "CNY"), reference) + b"why"
+    return Fact(0, at_ms, FactType.REFUNDED, token.encode() + sequence.to_bytes(6, "big") + data)
 
 
 def refused(
@@ -84,7 +86,14 @@ def _charge(money: Money, reference: str) -> bytes:
 
 
 def renumbered(facts: Iterable[Fact]) -> list[Fact]:
-    return [replace(fact, seq=seq) for seq, fact in enumerate(facts, start=1)]
+    numbered, sequence = [], 0
+    for seq, fact in enumerate(facts, start=1):
+        data = fact.data
+        if fact.type in ORDER_FACTS:
+            sequence += 1
+            data = data[:16] + sequence.to_bytes(6, "big") + data[22:]
+        numbered.append(replace(fact, seq=seq, data=data))
+    return numbered
 
 
 def good() -> list[Fact]:
@@ -128,8 +137,8 @@ def paid() -> list[Fact]:
             refused(ANN, "sim:3", Confirm.PAID_TWICE, at + 30, amount=200),  # 10
             confirmed(BOB, "sim:4", at + 40),  # 11
             confirmed(DAN, "sim:5", at + 50),  # 12
-            refunded(BOB, at + 60, restock=False),  # 13
-            refunded(DAN, at + 70),  # 14
+            refunded(BOB, "sim:4", at + 60, restock=False),  # 13
+            refunded(DAN, "sim:5", at + 70),  # 14
             given_back(BOB, "sim:4", at + 80),  # 15
             refused(STRANGER, "sim:6", Confirm.UNKNOWN_RESERVATION, at + 90, currency="EUR"),  # 16
             ended(FactType.EXPIRED, CEM, end),  # 17

@@ -142,9 +142,10 @@ CONTRADICTIONS: dict[str, tuple[list[Fact], int, str]] = {
         "charge sim:1 was decided before",
     ),
     "a refused charge that pays": (before(11, confirmed(BOB, "sim:1", AT)), 11, "was decided before"),
-    "a refund of a hold": (before(9, refunded(ANN, AT)), 9, "was held before"),
-    "a refund twice": (before(14, refunded(BOB, AT)), 14, "was refunded before"),
-    "a refund of nobody's order": (before(9, refunded(STRANGER, AT)), 9, "never granted"),
+    "a refund of a hold": (before(9, refunded(ANN, "sim:2", AT)), 9, "was held before"),
+    "a refund twice": (before(14, refunded(BOB, "sim:4", AT)), 14, "was refunded before"),
+    "a refund of nobody's order": (before(9, refunded(STRANGER, "sim:2", AT)), 9, "never granted"),
+    "a refund of another charge": (before(14, refunded(DAN, "sim:4", AT)), 14, "did not pay for"),
     "a charge given back that is an order": (
         before(10, given_back(ANN, "sim:2", AT)),
         10,
@@ -331,3 +332,9 @@ def test_a_stranger_that_is_stored_as_a_reservation_is_a_difference() -> None:
     claim = held(STRANGER, "eve", 9).held()
     (difference,) = replay.differences(STRANGER, claim, None)
     assert "was never granted" in difference
+
+
+def test_the_orders_are_numbered_without_a_gap() -> None:
+    facts = paid()
+    facts[12] = replace(facts[12], data=facts[12].data[:21] + b"\x09" + facts[12].data[22:])
+    assert error_of(facts).detail == "number 9 among the orders follows number 3"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from flashsale.model.facts import Confirmed, Fact, FactType, Refused
+from flashsale.model.facts import Confirmed, Fact, FactType, Refunded, Refused
 from flashsale.model.outcomes import Confirm
 from flashsale.model.payment import Money
 from tests.model.journals import ANN, confirmed, given_back, refunded, refused
@@ -14,9 +14,9 @@ CNY_100 = Money(100, "CNY")
 
 @pytest.mark.parametrize("late", [False, True])
 def test_a_confirmation_tells_the_charge(late: bool) -> None:
-    fact = confirmed(ANN, "sim:1", 1, late=late)
+    fact = confirmed(ANN, "sim:1", 1, late=late, sequence=7)
     assert (fact.type, fact.token) == (FactType.CONFIRMED, ANN)
-    assert fact.confirmed() == Confirmed(late, "card", CNY_100, "sim:1")
+    assert fact.confirmed() == Confirmed(7, late, "card", CNY_100, "sim:1")
 
 
 @pytest.mark.parametrize("reason", Confirm)
@@ -26,7 +26,8 @@ def test_a_refusal_tells_why(reason: Confirm) -> None:
 
 @pytest.mark.parametrize("restock", [False, True])
 def test_a_refund_tells_where_the_units_went(restock: bool) -> None:
-    assert refunded(ANN, 1, restock=restock).refunded() == (restock, "why")
+    fact = refunded(ANN, "sim:1", 1, restock=restock, sequence=8)
+    assert fact.refunded() == Refunded(8, restock, "card", CNY_100, "sim:1", "why")
 
 
 def test_money_back_tells_the_charge_and_the_refund() -> None:
@@ -59,4 +60,4 @@ def test_a_damaged_refusal_is_refused(fact: Fact) -> None:
 @pytest.mark.parametrize("data", [b"", b"2why", b"\x01why"])
 def test_a_refund_that_does_not_say_where_the_units_went_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="neither back on sale nor gone"):
-        Fact(1, 1, FactType.REFUNDED, ANN.encode() + data).refunded()
+        Fact(1, 1, FactType.REFUNDED, ANN.encode() + bytes(6) + data).refunded()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -49,6 +50,18 @@ def serve(tmp_path: Path, programs: list[Program]) -> Serve:
 def serve_embedded(serve: Serve, data_dir: Path) -> Serve:
     """Starts `flashsale serve --embedded` on the same data directory each time."""
     return lambda *arguments: serve("--embedded", "--data-dir", str(data_dir), *arguments)
+
+
+def gone(process: psutil.Process) -> bool:
+    return not alive(process)
+
+
+def logged(server: Server, event: str, times: int) -> bool:
+    return len(server.logged(event)) == times
+
+
+def has_children(server: Server) -> bool:
+    return len(server.program.family()) > 2
 
 
 def ended(family: list[psutil.Process]) -> None:
@@ -110,8 +123,8 @@ def test_whatever_dies_comes_back(serve_embedded: Serve) -> None:
         victim = server.program.child(word)
         count = len(server.logged(event))
         victim.kill()
-        eventually(lambda gone=victim: not alive(gone), "it is dead")  # type: ignore[misc]
-        eventually(lambda: len(server.logged(event)) == count + 1, f"it is logged that {word} ended")  # noqa: B023
+        eventually(partial(gone, victim), "it is dead")
+        eventually(partial(logged, server, event, count + 1), f"it is logged that {word} ended")
         eventually(lambda: len(server.program.family()) == 6, f"{word} is replaced")
         eventually(lambda: server.available("a-sale") == 7, f"the sale is there without that {word}")
     eventually(lambda: len(server.logged("valkey.back")) == 2, "it is logged that Valkey is back")
@@ -137,7 +150,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed(
 def test_nothing_is_left_when_it_is_killed_while_it_starts(serve_embedded: Serve) -> None:
     for number in (signal.SIGKILL, signal.SIGTERM):
         server = serve_embedded()
-        eventually(lambda: len(server.program.family()) > 2, "it starts its children")  # noqa: B023
+        eventually(partial(has_children, server), "it starts its children")
         family = server.program.family()
         server.program.send(number)
         server.program.wait()

@@ -86,7 +86,7 @@ async def test_a_charge_in_time_makes_the_order(shop: Shop, held: Reservation) -
         False,
         "card",
     )
-    assert (paid.money, paid.reference) == (CNY_100, "sim:1")
+    assert (paid.sequence, paid.money, paid.reference) == (1, CNY_100, "sim:1")
     assert await shop.jobs() == []
 
 

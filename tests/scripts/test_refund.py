@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from flashsale.model.facts import Refunded
 from flashsale.model.outcomes import Confirm, Refund, Reserve, Settle
 from flashsale.model.payment import Charge, Fate, Money, PaymentStatus
 from flashsale.model.reservation import Entry, Reservation, State
@@ -41,7 +42,7 @@ async def test_an_order_is_undone_and_its_units_go_back_on_sale(shop: Shop, orde
     assert (fact.type, fact.token, fact.refunded()) == (
         "reservation.refunded",
         order.token,
-        (True, "wrong colour"),
+        Refunded(2, True, "card", CNY_300, "sim:1", "wrong colour"),
     )
     job = (await shop.jobs())[-1]
     assert (job.kind, job.token, job.refunded()) == ("refund", order.token, (CNY_300, "sim:1"))
@@ -55,7 +56,8 @@ async def test_units_that_are_gone_stay_sold_and_free_the_limit_all_the_same(
     await shop.refund(order.token, restock=False)
     assert await counters(shop) == [(1, 0, 1), (0, 0, 2)]
     assert await shop.entries("ann") == (Entry(order.token, 0),)
-    assert (await shop.facts())[-1].refunded() == (False, "broken")
+    undone = (await shop.facts())[-1].refunded()
+    assert (undone.restocked, undone.reason) == (False, "broken")
     await shop.hold("ann", ("car", 1))
     assert await shop.refused("bob", ("bus", 1)) is Reserve.SOLD_OUT
 

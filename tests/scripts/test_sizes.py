@@ -11,6 +11,7 @@ from flashsale.model.outcomes import Confirm, Settle
 from flashsale.model.payment import Money, PaymentStatus
 from flashsale.model.reservation import Reservation
 from flashsale.scripts.reserve import Claim, Held, Refused, Replayed
+from flashsale.settings import Settings
 from flashsale.store.client import Store
 from flashsale.store.sales import SaleStore
 from tests.support.sales import claim
@@ -32,8 +33,6 @@ def of_ten_lines(number: int, key: str | None) -> Claim:
 
 
 async def test_the_settings_allow_no_larger_batch() -> None:
-    from flashsale.settings import Settings  # noqa: PLC0415
-
     limits = Settings.model_fields["batch_limit"].metadata
     assert [getattr(limit, "le", None) for limit in limits if hasattr(limit, "le")] == [MOST_CLAIMS]
 

@@ -73,9 +73,10 @@ MONEY_FAULTS = {
     ),
     "confirms the usual without a fact": (
         "confirm",
-        "fact('reservation.confirmed', id .. '\\0'",
-        "local _ = (id",
+        "order_fact('reservation.confirmed', id, '\\0'",
+        "local _ = (''",
     ),
+    "numbers two orders alike": ("includes/book", "orders = orders + 1", "orders = 1"),
     "forgets what was sold": ("confirm", "(sold[lines[i]] or 0) + lines[i + 1]", "lines[i + 1]"),
     "oversells to a late one": ("confirm", "      return short == SHORT and SOLD_OUT or RECLAIMING", ""),
     "sells late without taking": ("confirm", "item.available = item.available - lines[i + 1]", ""),
@@ -107,7 +108,11 @@ MONEY_FAULTS = {
     "decides a charge anew": ("confirm", "    if fate then", "    if fate == GIVEN_BACK then"),
     "refuses without a refund": ("confirm", "job('refund', id .. charge)", ""),
     "refuses without a fact": ("confirm", "fact('charge.refused', id", "local _ = (id"),
-    "confirms without a fact": ("confirm", "fact('reservation.confirmed', id .. (late", "local _ = ((late"),
+    "confirms without a fact": (
+        "confirm",
+        "order_fact('reservation.confirmed', id, (late",
+        "local _ = ((late",
+    ),
     "forgets earlier charges": ("confirm", "charges .. char(ORDER)", "char(ORDER)"),
     "lets the other attempt live": (
         "confirm",
@@ -115,8 +120,12 @@ MONEY_FAULTS = {
         "    if known == reference then",
     ),
     "keeps the job that is done": ("confirm", "redis.call('XDEL', PAYMENTS, unpack(done))", ""),
-    "refunds without a job": ("refund", "job('refund', id .. sub(charges, at + 1, next_at - 1))", ""),
-    "refunds without a fact": ("refund", "fact('reservation.refunded', id .. ARGV[3] .. ARGV[4])", ""),
+    "refunds without a job": ("refund", "job('refund', id .. sub(undone, 2))", ""),
+    "refunds without a fact": (
+        "refund",
+        "order_fact('reservation.refunded', id, ARGV[3] .. undone .. ARGV[4])",
+        "",
+    ),
     "refunds and keeps the order": ("refund", "fate = GIVING_BACK", "fate = ORDER"),
     "refunds and keeps the limit": ("refund", "count(lines[1], id, NO_UNITS)", ""),
     "restocks what is gone": (

@@ -37,7 +37,7 @@ def struck(faults: Faults, names: list[str]) -> dict[str, list[bool]]:
 
 def all_at(percent: float, seed: int = 1) -> Faults:
     names = [name for name in Faults.__struct_fields__ if name.endswith("_percent")]
-    return Faults(seed=seed, **dict.fromkeys(names, percent))  # type: ignore[arg-type]  # only percentages are named
+    return msgspec.convert({"seed": seed, **dict.fromkeys(names, percent)}, Faults)
 
 
 def test_none_by_default() -> None:

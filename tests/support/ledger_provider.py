@@ -8,7 +8,7 @@ not carried out, "refused" is refused for good when it is a start, "bounces" let
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from flashsale.model.payment import PaymentStatus
 from flashsale.providers.protocol import (
@@ -160,8 +160,8 @@ class Ledger:
 
     # --- inside ---
 
-    def _change(self, payment_id: str, *, refund_failed: bool = False, **changes: object) -> None:
-        payment = replace(self.payments_by_id[payment_id], **changes)  # type: ignore[arg-type]  # its own fields
+    def _change(self, payment_id: str, *, refund_failed: bool = False, **changes: Any) -> None:
+        payment = replace(self.payments_by_id[payment_id], **changes)
         self.payments_by_id[payment_id] = payment
         self.told.append(Event(f"e{len(self.told)}", payment, refund_failed))
 

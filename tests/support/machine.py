@@ -322,9 +322,10 @@ def row_of(fact: Fact) -> FactRow:
         case "reservation.confirmed" | "charge.refused":
             paid = fact.confirmed() if fact.type == "reservation.confirmed" else fact.charge_refused()
             how = paid.late if isinstance(paid, Confirmed) else paid.reason
-            about = (fact.token, how, paid.method, paid.money, paid.reference)
+            number = (paid.sequence,) if isinstance(paid, Confirmed) else ()
+            about = (fact.token, *number, how, paid.method, paid.money, paid.reference)
         case "reservation.refunded":
-            about = (fact.token, *fact.refunded())
+            about = (fact.token, fact.refunded())
         case "charge.refunded":
             about = (fact.token, *fact.charge_refunded())
         case _:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flashsale.model.facts import Refunded
 from flashsale.model.outcomes import Attempt, Confirm, Pay, Refund, Resolve, Settle
 from flashsale.model.payment import UNDER_WAY, Charge, Fate, Money, PaymentRecord, PaymentStatus
 from flashsale.model.reservation import State
@@ -49,6 +50,8 @@ class MoneyOracle(Oracle):
     """One sale and its payments."""
 
     payments: dict[str, PaymentRecord] = field(default_factory=dict)
+    orders: int = 0
+    """How often an order was made or undone."""
     jobs: list[JobRow] = field(default_factory=list)
     turns: set[str] = field(default_factory=set)
     retries: dict[JobRow, int] = field(default_factory=dict)
@@ -173,7 +176,8 @@ class MoneyOracle(Oracle):
         assert before is not None  # or it would have been refused
         self._end(taken.token, State.CONFIRMED)
         self.reservations[taken.token] = replace(self.reservations[taken.token], late=late)
-        about = (taken.token, late, taken.method, taken.money, taken.reference)
+        self.orders += 1
+        about = (taken.token, self.orders, late, taken.method, taken.money, taken.reference)
         self._fact(now, "reservation.confirmed", about)
         if before.reference != taken.reference:
             self._void(taken.token, before)
@@ -232,8 +236,11 @@ class MoneyOracle(Oracle):
         self._end(token, State.REFUNDED)
         if not restock:
             self.gone.add(token)
-        self._fact(now, "reservation.refunded", (token, restock, reason))
         before = self.payments[token]
+        self.orders += 1
+        paid = next(charge for charge in before.charges if charge.fate is Fate.ORDER)
+        undone = Refunded(self.orders, restock, before.method, paid.money, paid.reference, reason)
+        self._fact(now, "reservation.refunded", (token, undone))
         for charge in before.charges:
             if charge.fate is Fate.ORDER:
                 taken = Taken(token, 0, "card", charge.money, charge.reference)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -230,7 +230,7 @@ class Shop:
         except aiohttp.ClientError:
             return False
 
-    async def frames(self, sale: str) -> AsyncIterator[Any]:
+    async def frames(self, sale: str) -> AsyncGenerator[Any]:
         """The live view: what each frame says, until the server ends the stream."""
         url = URL(f"{self.url}/v1/sales/{sale}/live", encoded=True)
         async with self._http.get(url, timeout=aiohttp.ClientTimeout(sock_read=PATIENCE_S)) as answer:

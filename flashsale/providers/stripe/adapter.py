@@ -214,7 +214,7 @@ class Stripe:
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._http.close_async()  # type: ignore[no-untyped-call] # the library leaves it without types
+        await self._http.close_async()
 
     async def _customer(self, order: PaymentOrder) -> str:
         """Bank transfers arrive in the balance of a Customer, so there has to be one."""
