@@ -21,13 +21,14 @@ PER_SALE: Final = {
     "reservations": "hash",  # id -> packed record (flashsale/model/reservation.py)
     "holds": "zset",  # id by the instant it ends, in ms
     "journal": "stream",  # facts: entry id <seq>-<at_ms>, one field: type -> data (flashsale/model/facts.py)
+    "orders": "stream",  # order events: entry id <sequence>-<seq>, `event`: CloudEvent, `tally` (flashsale/store/orders.py)
     "attempts": "hash",  # reservation id -> packed payment record (flashsale/model/payment.py)
     "payments": "stream",  # payment jobs that are due: kind -> payload, tries (flashsale/model/jobs.py); group `workers`
     "turns": "zset",  # reservation id by place: payments waiting until the provider may be asked
     "retries": "zset",  # job by the instant it is tried again, in ms
     "dead": "hash",  # entry id -> job that was given up
 }
-"""Last part of the key -> type. The scripts in lua/ write them all; webhooks are added to `payments` as they come."""
+"""Last part of the key -> type. The scripts in lua/ write them all; providers' messages go into `payments` as they come."""
 
 PACE: Final = "fs:pace"
 """hash: payment provider -> the instant at which it may be called next, in ms."""
@@ -48,6 +49,7 @@ class SaleKeys:
     reservations: str
     holds: str
     journal: str
+    orders: str
     attempts: str
     payments: str
     turns: str

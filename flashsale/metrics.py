@@ -54,6 +54,7 @@ UNDECIDED_CHARGES = Gauge(
     "Charges without a fate when the books were last compared.",
     multiprocess_mode="max",
 )
+ORDERS_PUBLISHED = Counter("flashsale_orders_published", "Order events that order systems can read.")
 WORKERS_ALIVE = Gauge("flashsale_http_workers", "HTTP workers running.", multiprocess_mode="livesum")
 
 

@@ -29,6 +29,15 @@ PAYMENT_FIELDS = (
 )
 """What both `serve` and `work` can be told of payments. How a simulator behaves is said to `flashsale simulator`."""
 
+ORDER_FIELDS = (
+    "archive",
+    "retention_days",
+    "webhook_private_networks",
+    "webhook_timeout_ms",
+    "webhook_days",
+)
+"""What both `serve` and `work` can be told of orders on their way out."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -77,6 +86,7 @@ def _option(field: str) -> Callable[[Command], Command]:
 def _metavar(field: str) -> str:
     return {
         "redis_url": "URL",
+        "archive": "URL",
         "data_dir": "DIRECTORY",
         "host": "ADDRESS",
         "shopper_public_key": "PEM|FILE",

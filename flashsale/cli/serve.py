@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from flashsale.cli.options import PAYMENT_FIELDS, setting_options, settings_or_exit
+from flashsale.cli.options import ORDER_FIELDS, PAYMENT_FIELDS, setting_options, settings_or_exit
 
 EXIT_FAILED = 1
 
@@ -29,6 +29,7 @@ EXIT_FAILED = 1
     "drain_seconds",
     "sweep_interval_ms",
     *PAYMENT_FIELDS,
+    *ORDER_FIELDS,
 )
 def command(**options: object) -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM, which cut off no request that is being answered.
@@ -42,6 +43,8 @@ def command(**options: object) -> None:
     the payment provider.
     """
     settings = settings_or_exit(options, "serve")
+    if settings.embedded:
+        settings = settings.with_archive()
 
     # Imported once the settings are known to be good, so that their faults are named at once.
     from flashsale.logs import configure_logs, log_remarks

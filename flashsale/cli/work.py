@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from flashsale.cli.options import PAYMENT_FIELDS, setting_options, settings_or_exit
+from flashsale.cli.options import ORDER_FIELDS, PAYMENT_FIELDS, setting_options, settings_or_exit
 
 EXIT_FAILED = 1
 
@@ -18,14 +18,19 @@ EXIT_FAILED = 1
     "log_level",
     "redis_timeout_ms",
     "sweep_interval_ms",
+    "work_only",
     *PAYMENT_FIELDS,
+    *ORDER_FIELDS,
 )
 def command(**options: object) -> None:
     """Do the background work until Ctrl-C or SIGTERM; any number of these may run side by side.
 
+    Payments and the end of holds; then what goes out: the order feed, webhooks, and the archive, which is an SQLite
+    file in the data directory unless --archive says otherwise. --work-only does one of the two.
+
     With --embedded it works for the Valkey server that runs in the data directory, and starts one if need be.
     """
-    settings = settings_or_exit(options, "work")
+    settings = settings_or_exit(options, "work").with_archive()
 
     # Imported once the settings are known to be good, so that their faults are named at once.
     from flashsale.logs import configure_logs, log_remarks

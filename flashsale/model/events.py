@@ -230,7 +230,9 @@ class Tally(msgspec.Struct, frozen=True):
             ValueError: it is not the next one.
         """
         if event.sequence != self.sequence + 1:
-            raise ValueError(f"{event.id} is number {event.sequence}, and number {self.sequence} was the last")
+            raise ValueError(
+                f"{event.id} is number {event.sequence}, and number {self.sequence} was the last"
+            )
         paid, undone = int(event.data["amount_due"]), event.data["status"] == "refunded"
         return Tally(
             sequence=event.sequence,

@@ -35,6 +35,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HTTP_WORKER = "flashsale.process.http_worker"
 BACKGROUND_WORK = "flashsale.process.work_main"
 SIMULATOR = "flashsale.process.simulator_main"
+PARTS = ("payments", "orders")  # of the background work, a process each: neither has to wait for the other
 
 logger = structlog.get_logger(__name__)
 
@@ -98,7 +99,11 @@ class Supervisor:
                     ManagedChild(f"http-worker-{number}", HTTP_WORKER, fds, env, reports_ready=True)
                 )
             if self._work:
-                self._background.append(ManagedChild("background-work", BACKGROUND_WORK, [parent_end], env))
+                for only in PARTS if settings.work_only == "all" else (settings.work_only,):
+                    own_env = _child_env(settings.model_copy(update={"work_only": only}), metrics_dir)
+                    self._background.append(
+                        ManagedChild(f"{only}-work", BACKGROUND_WORK, [parent_end], own_env)
+                    )
             for child in self._children():
                 child.start()
             return self._supervise(url, metrics_dir, ValkeyWatch(valkey) if valkey is not None else None)

@@ -38,6 +38,7 @@ NAMES: Final = (
     "defer",
     "revive",
     "pace",
+    "publish",
 )
 
 

@@ -23,6 +23,7 @@ from flashsale.settings.checks import (
     check_shopper_secret,
     load_public_key,
 )
+from flashsale.settings.orders import OrderSettings
 from flashsale.settings.payments import PaymentSettings
 from flashsale.settings.simulator import SimulatorSettings
 from flashsale.settings.stripe import StripeSettings, missing_of_stripe
@@ -58,7 +59,7 @@ def option_name(field: str) -> str | None:
     return "--" + field.replace("_", "-")
 
 
-class Settings(PaymentSettings, SimulatorSettings, StripeSettings):
+class Settings(PaymentSettings, SimulatorSettings, StripeSettings, OrderSettings):
     """Everything a process of ours can be told. Instants and lengths carry their unit in the name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -145,6 +146,13 @@ class Settings(PaymentSettings, SimulatorSettings, StripeSettings):
             return {**values, "api_key": values["root_key"]}
         return values
 
+    def with_archive(self) -> "Settings":
+        """These settings with the archive that whoever does the background work keeps unless told otherwise."""
+        if self.archive is not None:
+            return self
+        file = self.data_dir.resolve() / "archive.db"
+        return self.model_copy(update={"archive": f"sqlite:///{file}"})
+
     def to_env(self) -> dict[str, str]:
         """These settings as environment variables, secrets included: how a parent tells its children."""
         env = {}
@@ -162,8 +170,10 @@ class Settings(PaymentSettings, SimulatorSettings, StripeSettings):
         secrets = {
             value.get_secret_value() for field in SECRET_FIELDS if (value := getattr(self, field)) is not None
         }
-        if self.redis_url is not None:
-            parts = urlsplit(self.redis_url)
+        for url in (self.redis_url, self.archive):
+            if url is None:
+                continue
+            parts = urlsplit(url)
             for password in [parts.password, *parse_qs(parts.query).get("password", [])]:
                 if password:
                     secrets |= {password, unquote(password)}

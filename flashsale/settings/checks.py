@@ -23,6 +23,24 @@ def check_redis_url(url: str) -> str:
     return url
 
 
+def check_archive(url: str) -> str:
+    """Accept `none` and addresses of the databases there is an archive for; no message repeats a password."""
+    if url == "none":
+        return url
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"is not a valid address: {type(error).__name__}") from None
+    if parts.scheme == "sqlite":
+        if parts.netloc or len(parts.path) < 2:
+            raise ValueError("must name the file: sqlite:///archive.db, or sqlite:////var/lib/archive.db")
+        return url
+    if parts.scheme not in {"postgresql", "postgres", "postgresql+psycopg"} or len(parts.path) < 2:
+        raise ValueError("must look like sqlite:///FILE or postgresql://USER@HOST/DATABASE, or be none")
+    return url
+
+
 def check_http_url(url: str) -> str:
     """Accept an address of HTTP; a slash at its end is cut off."""
     try:

@@ -1,6 +1,6 @@
 """Everything the engine asks of the store about sales, with failures as `StoreUnavailableError`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +9,7 @@ from flashsale import keys
 from flashsale.keys import SaleKeys
 from flashsale.model.facts import Fact
 from flashsale.model.outcomes import OpenSale, Restock, SetState
+from flashsale.model.reservation import Reservation, unpack_record
 from flashsale.model.sale import SaleDefinition
 from flashsale.scripts import calls
 from flashsale.scripts import reserve as reserving
@@ -17,8 +18,10 @@ from flashsale.scripts.loader import load
 from flashsale.store.client import Store
 from flashsale.store.gather import Gathers
 from flashsale.store.lane import Lane
+from flashsale.store.streams import Tail
 
 _PAGE = 1000
+_LAST_OF_SEQ: Final = (1 << 64) - 1
 MOST_HOLDERS: Final = 50_000
 
 
@@ -38,6 +41,7 @@ class SaleStore:
         self._timeout_s = timeout_s
         self._lanes: list[Lane] = []
         self._reader = self.lane()
+        self._tail = Tail(store, timeout_s=timeout_s)
         self._finds = Gathers(self._find_each, most=_PAGE)
 
     async def open_sale(
@@ -155,10 +159,42 @@ class SaleStore:
             entries: Any = await redis.xrange(SaleKeys.of(sale).journal, min=str(after + 1), count=limit)
         return [_fact(entry_id, fields) for entry_id, fields in entries]
 
+    async def tail(
+        self, after: Mapping[str, int], *, block_ms: int, limit: int = _PAGE
+    ) -> dict[str, list[Fact]]:
+        """Facts of several sales behind these seqs, at most `limit` a sale, waiting up to `block_ms` for the first.
+
+        One call at a time: others wait for it. `block_ms` has to be less than the timeout.
+        """
+        by_key = {SaleKeys.of(sale).journal: sale for sale in after}
+        ids = {SaleKeys.of(sale).journal: f"{seq}-{_LAST_OF_SEQ}" for sale, seq in after.items()}
+        found = await self._tail.read(ids, block_ms=block_ms, limit=limit)
+        return {by_key[key]: [_fact(*entry) for entry in entries] for key, entries in found}
+
+    async def reservations(self, sale: str, tokens: Sequence[str]) -> list[Reservation | None]:
+        """Some reservations (at most 1000) as they are stored, one for each token.
+
+        Raises:
+            ValueError: one cannot be read.
+        """
+        if not tokens:
+            return []
+        found = await self._reader.command("HMGET", SaleKeys.of(sale).reservations, *tokens)
+        return [
+            unpack_record(token, packed) if packed else None
+            for token, packed in zip(tokens, found, strict=True)
+        ]
+
+    async def definition_text(self, sale: str) -> bytes | None:
+        """The definition in force in its canonical form; None when there is no such sale."""
+        text: bytes | None = await self._reader.command("HGET", SaleKeys.of(sale).sale, "definition")
+        return text
+
     async def close(self) -> None:
         """Closes the lanes."""
         for lane in self._lanes:
             await lane.close()
+        await self._tail.close()
 
 
 def _fact(entry_id: bytes, fields: dict[bytes, bytes]) -> Fact:

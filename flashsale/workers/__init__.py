@@ -17,6 +17,7 @@ from flashsale.settings import Settings
 from flashsale.store.client import Store, StoreUnavailableError
 from flashsale.store.payments import PaymentStore
 from flashsale.store.sales import SaleStore
+from flashsale.workers.outbox import run_outbox
 from flashsale.workers.payments import PaymentWorker
 from flashsale.workers.sweeper import Sweeper
 
@@ -35,7 +36,18 @@ async def run_workers(
     """
     if settings.redis_url is None:
         raise ValueError("the background work needs redis_url: the caller resolves --embedded to one")
-    store = Store.connect(settings.redis_url, timeout_ms=settings.redis_timeout_ms)
+    async with asyncio.TaskGroup() as work:
+        if settings.work_only != "orders":
+            work.create_task(_run_payments(settings, settings.redis_url, stop, step))
+        if settings.work_only != "payments":
+            work.create_task(run_outbox(settings, settings.redis_url, stop))
+
+
+async def _run_payments(
+    settings: Settings, redis_url: str, stop: asyncio.Event, step: Callable[[str], None]
+) -> None:
+    """Takes payments, and ends the holds that nobody pays for."""
+    store = Store.connect(redis_url, timeout_ms=settings.redis_timeout_ms)
     timeout_s = settings.redis_timeout_ms / 1000
     sales, payments = SaleStore(store, timeout_s=timeout_s), PaymentStore(store, timeout_s=timeout_s)
     configured = providers.configured(settings)
