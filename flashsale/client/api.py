@@ -19,6 +19,7 @@ import orjson
 from yarl import URL
 
 from flashsale.client.errors import ApiError, Json, UnreachableError
+from flashsale.client.waiting import seconds_of
 
 DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 AUDIT_TIMEOUT_SECONDS: Final = 3600.0
@@ -80,12 +81,12 @@ class Client:
                 method, url, data=data, headers=send, allow_redirects=False, timeout=timeout
             ) as response:
                 raw = await response.read()
-                status = response.status
+                status, later = response.status, response.headers.get("Retry-After")
         except TimeoutError:
             raise UnreachableError(f"{self.url} did not answer in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise UnreachableError(_unreachable(self.url, error)) from error
-        return _decoded(self.url, status, raw)
+        return _decoded(self.url, status, raw, seconds_of(later))
 
     async def put_sale(self, sale: str, definition: Mapping[str, Any]) -> Json:
         """Define a sale; answers its public view."""
@@ -193,7 +194,7 @@ def _unreachable(url: str, error: Exception) -> str:
     return f"no server can be reached at {url}: {said}"
 
 
-def _decoded(url: str, status: int, raw: bytes) -> Json:
+def _decoded(url: str, status: int, raw: bytes, later_seconds: float | None) -> Json:
     """The JSON object of an answer, or the problem that it is."""
     if not raw and status < 300:
         return {}
@@ -204,5 +205,5 @@ def _decoded(url: str, status: int, raw: bytes) -> Json:
     if not isinstance(body, dict) or 300 <= status < 400:
         raise UnreachableError(f"{url} is not a flashsale server: it answered {status} without a JSON object")
     if status >= 400:
-        raise ApiError(status, body)
+        raise ApiError(status, body, retry_after_seconds=later_seconds)
     return body
