@@ -64,8 +64,10 @@ def confirmed(
     return Fact(0, at_ms, FactType.CONFIRMED, token.encode() + sequence.to_bytes(6, "big") + data)
 
 
-def refunded(token: str, reference: str, at_ms: int, *, restock: bool = True, sequence: int = 0) -> Fact:
-    data = (b"1" if restock else b"0") + b"\1" + _charge(Money(100, "CNY"), reference) + b"why"
+def refunded(
+    token: str, reference: str, at_ms: int, *, restock: bool = True, amount: int = 100, sequence: int = 0
+) -> Fact:
+    data = (b"1" if restock else b"0") + b"\1" + _charge(Money(amount, "CNY"), reference) + b"why"
     return Fact(0, at_ms, FactType.REFUNDED, token.encode() + sequence.to_bytes(6, "big") + data)
 
 

@@ -15,6 +15,7 @@ LAYERS = (
     "keys",
     "scripts",
     "store",
+    "archive",
     "engine",
     "identity",
     "workers",
@@ -72,6 +73,12 @@ def test_only_store_and_scripts_know_redis() -> None:
     clients = {"redis", "valkey", "hiredis"}
     knowing = {layer_of(path) for path in MODULES if {n.split(".")[0] for n in imported_by(path)} & clients}
     assert knowing == {"store", "scripts"}
+
+
+def test_only_the_archive_knows_databases() -> None:
+    clients = {"sqlalchemy", "alembic", "psycopg", "sqlite3"}
+    knowing = {layer_of(path) for path in MODULES if {n.split(".")[0] for n in imported_by(path)} & clients}
+    assert knowing == {"archive"}
 
 
 def test_the_model_is_pure() -> None:
