@@ -78,16 +78,21 @@ class OrderStore:
 
     async def append(self, sale: str, events: Sequence[tuple[Event, Tally]]) -> bool:
         """Appends events (1 to 1000) with the sums up to each. False, and nothing is written, when somebody was faster."""
-        first, last = events[0][0].sequence, events[-1][0].sequence
-        args: list[str | bytes | int] = [first - 1]
-        for event, tally in events:
-            args += (event.sequence, event.seq, event.body, _encode(tally))
-        return bool(await self._lane.call(load("publish"), (SaleKeys.of(sale).orders,), args) == last)
+        last = await self._lane.call(load("publish"), (SaleKeys.of(sale).orders,), publish_args(events))
+        return bool(last == events[-1][0].sequence)
 
     async def close(self) -> None:
         """Closes its connections."""
         await self._lane.close()
         await self._tail.close()
+
+
+def publish_args(events: Sequence[tuple[Event, Tally]]) -> list[str | bytes | int]:
+    """ARGV of `publish` for events in order, each with the sums up to it."""
+    args: list[str | bytes | int] = [events[0][0].sequence - 1]
+    for event, tally in events:
+        args += (event.sequence, event.seq, event.body, _encode(tally))
+    return args
 
 
 def _published(sale: str, entry_id: bytes, fields: Mapping[bytes, bytes]) -> Published:

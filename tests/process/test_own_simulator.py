@@ -89,7 +89,7 @@ def test_none_is_brought_along_where_none_is_wanted(
 ) -> None:
     server = serve(env)
     assert server.status("/healthz") == 200
-    assert len(server.program.family()) == 4  # supervisor, worker, background work, Valkey
+    assert len(server.program.family()) == 5  # supervisor, worker, two that work in the background, Valkey
     assert not (data_dir / NOTE_NAME).exists()
 
 

@@ -81,7 +81,7 @@ def test_all_in_one_until_ctrl_c(
     server.define_sale("a-sale")
     assert server.available("a-sale") == 7
     family = server.program.family()
-    assert len(family) == 6  # supervisor, two workers, the background work, Valkey, the simulator
+    assert len(family) == 7  # supervisor, two workers, two that work in the background, Valkey, the simulator
     assert len(list(temporary.iterdir())) == 1
     os.killpg(server.program.pid, signal.SIGINT)
     assert server.program.wait() == 0
@@ -125,7 +125,7 @@ def test_whatever_dies_comes_back(serve_embedded: Serve) -> None:
         victim.kill()
         eventually(partial(gone, victim), "it is dead")
         eventually(partial(logged, server, event, count + 1), f"it is logged that {word} ended")
-        eventually(lambda: len(server.program.family()) == 6, f"{word} is replaced")
+        eventually(lambda: len(server.program.family()) == 7, f"{word} is replaced")
         eventually(lambda: server.available("a-sale") == 7, f"the sale is there without that {word}")
     eventually(lambda: len(server.logged("valkey.back")) == 2, "it is logged that Valkey is back")
     eventually(lambda: len(server.logged("worker.ready")) == 4, "both workers were replaced")
@@ -140,7 +140,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed(
     server = serve_embedded("--workers", "2")
     server.define_sale("a-sale")
     family = server.program.family()
-    assert len(family) == 6
+    assert len(family) == 7
     server.program.send(signal.SIGKILL)
     ended(family)
     again = serve_embedded()

@@ -68,10 +68,10 @@ def test_embedded_it_starts_a_server_if_none_runs(work: Work, data_dir: Path) ->
     url = find_running(data_dir)
     assert url is not None
     family = program.family()
-    assert len(family) == 4  # supervisor, work, Valkey, the simulator
+    assert len(family) == 5  # supervisor, two that work, Valkey, the simulator
     worker = program.child("work_main")
     worker.kill()
-    eventually(lambda: program.err().count("work.ready") == 2, "the work was started again")
+    eventually(lambda: program.err().count("work.ready") == 3, "the work was started again")
     program.send(signal.SIGTERM)
     assert program.wait() == 0
     eventually(lambda: not [process for process in family if alive(process)], "nothing is left running")

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from flashsale.keys import GLOBAL, PACE, PER_SALE, SaleKeys
 from flashsale.model import outcomes
+from flashsale.model.events import Event, Tally
 from flashsale.model.jobs import Job
 from flashsale.model.payment import HEADER_BYTES as PAYMENT_BYTES
 from flashsale.model.payment import MONEY_BYTES, Fate, Money, PaymentStatus
@@ -18,10 +19,17 @@ from flashsale.model.reservation import ENTRY_BYTES, HEADER_BYTES, State
 from flashsale.scripts import calls, loader, payments
 from flashsale.scripts import reserve as reserving
 from flashsale.scripts.payments import ChargeClaim
+from flashsale.store.orders import publish_args
 from tests.support.sales import SALE, claim, definition
 
 KEYS = SaleKeys.of(SALE)
-GROUPS = {"book": KEYS.book(), "paid_book": KEYS.paid_book(), "queue": KEYS.queue(), "pace": (PACE,)}
+GROUPS = {
+    "book": KEYS.book(),
+    "paid_book": KEYS.paid_book(),
+    "queue": KEYS.queue(),
+    "pace": (PACE,),
+    "orders": (KEYS.orders,),
+}
 """Every script takes the keys of one of these groups, in this order."""
 GROUP_OF = {
     **dict.fromkeys(("open_sale", "reserve", "extend", "expire", "restock", "set_state"), "book"),
@@ -30,6 +38,7 @@ GROUP_OF = {
     ),
     **dict.fromkeys(("dispatch", "defer", "revive"), "queue"),
     "pace": "pace",
+    "publish": "orders",
 }
 ENUMS: dict[str, type[IntEnum]] = {
     "open_sale": outcomes.OpenSale,
@@ -289,6 +298,14 @@ async def test_find_sends_the_arguments_that_the_header_names(recording: Recordi
     check_arguments("find", recording.script_args, len(tokens))
 
 
+def test_publish_sends_the_arguments_that_the_header_names() -> None:
+    events = [
+        (Event(SALE, 0, 20 + number, 8 + number, "t", None, 1, {}, b"{}"), Tally(8 + number))
+        for number in range(2)
+    ]
+    check_arguments("publish", publish_args(events), constants(text("publish"))["EVENT"] * len(events))
+
+
 def check_arguments(name: str, args: Any, repeated: int) -> None:
     said = header(name).argv
     fixed = [number for number in said if not number.endswith("..")]
@@ -299,4 +316,4 @@ def check_arguments(name: str, args: Any, repeated: int) -> None:
 
 
 def test_all_scripts_have_been_looked_at() -> None:
-    assert {*CALLS, "reserve", "confirm", "find"} == set(calls.NAMES) == set(GROUP_OF)
+    assert {*CALLS, "reserve", "confirm", "find", "publish"} == set(calls.NAMES) == set(GROUP_OF)
