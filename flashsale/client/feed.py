@@ -236,7 +236,7 @@ class OrderFeed:
                 left = since + self._patience_seconds - time.monotonic()
                 if delay > left:
                     raise failed
-            log.warning("%s; trying again in %.1f seconds", failed, delay)
+            log.warning("no orders from %s: %s; trying again in %.1f seconds", self._url, failed, delay)
             await asyncio.sleep(delay)
 
     def _read(self, events: list[Any], cursor: Cursor) -> _Page:
@@ -286,6 +286,8 @@ def _check(url: str, cursor: object, after: str | None, types: Collection[str] |
     """Raises `ValueError` when a feed cannot be made so."""
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"url has to begin with http:// or https://, not {url.partition(':')[0][:20]!r}")
+    if "@" in url.split("/")[2]:
+        raise ValueError("url must not have a name and a password in it: the key is all that is needed")
     if after is not None and cursor is not None:
         raise ValueError("a feed begins behind `after`, or where `cursor` says: give one of them")
     if after:
