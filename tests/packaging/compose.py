@@ -128,6 +128,7 @@ class Stack:
         if text in whole:
             return whole[text]
         addresses = {"@valkey:6379/": f"@127.0.0.1:{self.valkey_port}/", ":8080/": f":{self.server_port}/"}
+        addresses["sqlite:////archive/"] = f"sqlite:///{self.folder}/archive/"
         for there, here in addresses.items():
             text = text.replace(there, here)
         return text
@@ -141,7 +142,8 @@ class Stack:
 
     def start(self, name: str) -> None:
         """Start the service by its own command line."""
-        (self.folder / "data").mkdir(exist_ok=True)
+        for volume in ("data", "archive"):
+            (self.folder / volume).mkdir(exist_ok=True)
         (self.folder / f"cwd-{name}").mkdir(exist_ok=True)
         with self.log(name).open("ab") as log:
             self.processes[name] = subprocess.Popen(
