@@ -30,13 +30,28 @@ PER_SALE: Final = {
 }
 """Last part of the key -> type. The scripts in lua/ write them all; providers' messages go into `payments` as they come."""
 
+GUARD: Final = "fs:guard"
+"""hash: run_id: the server process whose data was compared with the archive; waits: why another one was not yet."""
+
 PACE: Final = "fs:pace"
 """hash: payment provider -> the instant at which it may be called next, in ms."""
 
 STRAY: Final = "_stray"
 """Stands in for the sale of charges whose sale nobody knows, so that they too get a fate. No sale can have this id."""
 
-GLOBAL: Final = {SALES: "hash", API_KEYS: "hash", PACE: "hash"}
+WEBHOOKS: Final = "fs:webhooks"
+"""hash: webhook id -> JSON (flashsale/model/webhooks.py). Written after the webhook's own keys and removed before them; they
+do no harm without it."""
+
+PER_WEBHOOK: Final = {
+    "positions": "hash",  # sale -> number of the last event that is done
+    "retries": "hash",  # sale -> JSON: the event that failed, and when it is tried again
+    "deliveries": "stream",  # tries, the last thousand or so: `try`: JSON
+    "lease": "string",  # the worker that delivers it; goes by itself when that has died
+}
+"""Last part of the key -> type. `W` is `webhook.<id>`; no shard of a sale is called like an id."""
+
+GLOBAL: Final = {SALES: "hash", API_KEYS: "hash", PACE: "hash", WEBHOOKS: "hash"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,14 @@ class SaleKeys:
         """The keys of a sale. Remembered: every request names them."""
         return cls(*(f"fs:{{{sale}.{shard}}}:{part}" for part in PER_SALE))
 
+    @classmethod
+    def aside(cls, sale: str, name: str, shard: int = 0) -> "SaleKeys":
+        """Where `flashsale recover` puts the keys of a sale together before they take the place of those that are there.
+
+        `name` is another one in each run; whatever a run leaves behind that was killed goes by itself.
+        """
+        return cls(*(f"fs:{{{sale}.{shard}}}:recovery-{name}:{part}" for part in PER_SALE))
+
     def all(self) -> tuple[str, ...]:
         """Every key."""
         return tuple(getattr(self, part) for part in PER_SALE)
@@ -74,6 +97,30 @@ class SaleKeys:
         """KEYS of the scripts that decide about payments too."""
         return (*self.book(), self.attempts, self.payments, self.turns)
 
+    def compared(self) -> tuple[str, ...]:
+        """KEYS of the script that compares a sale with the archive."""
+        return (self.sale, self.journal)
+
     def queue(self) -> tuple[str, ...]:
         """KEYS of the scripts that move jobs."""
         return (self.payments, self.turns, self.retries, self.dead)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookKeys:
+    """The keys of one webhook. Scripts take the lease alone, or all of them, in this order."""
+
+    positions: str
+    retries: str
+    deliveries: str
+    lease: str
+
+    @classmethod
+    @lru_cache(maxsize=1000)
+    def of(cls, webhook: str) -> "WebhookKeys":
+        """The keys of a webhook."""
+        return cls(*(f"fs:{{webhook.{webhook}}}:{part}" for part in PER_WEBHOOK))
+
+    def all(self) -> tuple[str, ...]:
+        """Every key."""
+        return (self.positions, self.retries, self.deliveries, self.lease)

@@ -55,6 +55,12 @@ UNDECIDED_CHARGES = Gauge(
     multiprocess_mode="max",
 )
 ORDERS_PUBLISHED = Counter("flashsale_orders_published", "Order events that order systems can read.")
+WEBHOOK_DELIVERIES = Counter(
+    "flashsale_webhook_deliveries", "Tries to deliver an event to a webhook, by outcome.", ["outcome"]
+)
+WEBHOOKS_SWITCHED_OFF = Counter(
+    "flashsale_webhooks_switched_off", "Webhooks that were switched off, by reason.", ["reason"]
+)
 WORKERS_ALIVE = Gauge("flashsale_http_workers", "HTTP workers running.", multiprocess_mode="livesum")
 
 

@@ -136,3 +136,26 @@ class Settle(IntEnum):
     IS_ORDER = 3
     """It pays for an order; nobody has asked for it back."""
     ALREADY_SETTLED = 4
+
+
+class Advance(IntEnum):
+    """Outcome of recording a try to deliver an event."""
+
+    DONE = 1
+    NOT_OURS = 2
+    """Another worker delivers the webhook now, or it was removed."""
+    MOVED = 3
+    """Its position is another one than the caller believes, as after a replay."""
+
+
+class Compare(IntEnum):
+    """Whether the journal of a sale has the last fact that the archive has."""
+
+    SAME = 1
+    """It has: nothing is missing."""
+    OLDER = 2
+    """It ends before it. Nothing more happens to the sale until it was recovered."""
+    TRIMMED = 3
+    """It begins after it: the archive was asked too long ago."""
+    OTHER = 4
+    """It has another fact in its place. Nothing more happens to the sale either."""

@@ -38,7 +38,10 @@ NAMES: Final = (
     "defer",
     "revive",
     "pace",
+    "compare",
     "publish",
+    "lease",
+    "advance",
 )
 
 
@@ -75,7 +78,7 @@ class SaleState:
     reservations: int
     holds: int
     facts: int
-    """Entries of the journal."""
+    """Entries of the journal, which may have been trimmed."""
     next_due_ms: int
     """When the earliest hold ends; 0 when there is none."""
     jobs: int = 0
@@ -84,6 +87,8 @@ class SaleState:
     """Payments that wait for their turn at the provider."""
     orders: int = 0
     """How often an order was made or undone."""
+    oldest: int = 0
+    """The first fact that is still in the journal; 0 when it has none."""
     recovering: int = 0
     """How many facts the archive has when the journal has fewer, and nothing may be sold; 0 when all is well."""
 
@@ -115,6 +120,8 @@ class Look:
     """Of each token asked for."""
     ahead: tuple[int | None, ...] = ()
     """Of each token asked for: how many payments go to the provider before its own, None when it does not wait."""
+    recovering: int = 0
+    """As of the sale; it says so even when the sale was lost altogether."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +259,7 @@ async def inspect(
         ends_ms=tuple(int(end) if end else None for end in ends),
         payments=tuple(payment.unpack_record(packed) if packed else None for packed in payments),
         ahead=tuple(count if isinstance(count, int) else None for count in ahead),
+        recovering=int(sale[-1] or 0),
     )
 
 
@@ -300,6 +308,7 @@ def _sale_state(
         next_due_ms=next_due_ms,
         jobs=sizes[4],
         turns=sizes[5],
+        oldest=sizes[6],
     )
 
 

@@ -12,6 +12,7 @@ LAYERS = (
     "logs",
     "metrics",
     "providers",
+    "webhooks",
     "keys",
     "scripts",
     "store",

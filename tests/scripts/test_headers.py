@@ -9,26 +9,29 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from flashsale.keys import GLOBAL, PACE, PER_SALE, SaleKeys
+from flashsale.keys import GLOBAL, PACE, PER_SALE, PER_WEBHOOK, SaleKeys, WebhookKeys
 from flashsale.model import outcomes
 from flashsale.model.events import Event, Tally
 from flashsale.model.jobs import Job
 from flashsale.model.payment import HEADER_BYTES as PAYMENT_BYTES
 from flashsale.model.payment import MONEY_BYTES, Fate, Money, PaymentStatus
 from flashsale.model.reservation import ENTRY_BYTES, HEADER_BYTES, State
-from flashsale.scripts import calls, loader, payments
+from flashsale.scripts import calls, loader, payments, webhooks
 from flashsale.scripts import reserve as reserving
 from flashsale.scripts.payments import ChargeClaim
 from flashsale.store.orders import publish_args
 from tests.support.sales import SALE, claim, definition
 
 KEYS = SaleKeys.of(SALE)
+WEBHOOK = WebhookKeys.of("wh")
 GROUPS = {
     "book": KEYS.book(),
     "paid_book": KEYS.paid_book(),
     "queue": KEYS.queue(),
     "pace": (PACE,),
     "orders": (KEYS.orders,),
+    "lease": (WEBHOOK.lease,),
+    "webhook": WEBHOOK.all(),
 }
 """Every script takes the keys of one of these groups, in this order."""
 GROUP_OF = {
@@ -39,6 +42,8 @@ GROUP_OF = {
     **dict.fromkeys(("dispatch", "defer", "revive"), "queue"),
     "pace": "pace",
     "publish": "orders",
+    "lease": "lease",
+    "advance": "webhook",
 }
 ENUMS: dict[str, type[IntEnum]] = {
     "open_sale": outcomes.OpenSale,
@@ -52,6 +57,7 @@ ENUMS: dict[str, type[IntEnum]] = {
     "confirm": outcomes.Confirm,
     "refund": outcomes.Refund,
     "settle": outcomes.Settle,
+    "advance": outcomes.Advance,
 }
 CODE_NAMES = {"CONFIRMED": "CONFIRMED_IN_TIME", "CANCELLED": "IS_CANCELLED", "REFUNDED": "IS_REFUNDED"}
 """What an outcome is called in the code where a state has its name."""
@@ -61,6 +67,8 @@ FLAGS = {
     "cancel": "allow-oom",
     "expire": "allow-oom",
     "set_state": "allow-oom",
+    "lease": "allow-oom",
+    "advance": "allow-oom",
 }
 """Scripts not named here have none: they write, and they refuse to when memory is full."""
 WRITES = re.compile(
@@ -121,8 +129,9 @@ def test_the_purpose_comes_first(name: str) -> None:
 @pytest.mark.parametrize("name", calls.NAMES)
 def test_the_keys_are_those_of_the_keyspace_table(name: str) -> None:
     types = dict(zip(KEYS.all(), PER_SALE.values(), strict=True)) | GLOBAL
+    types |= zip(WEBHOOK.all(), PER_WEBHOOK.values(), strict=True)
     expected = [
-        (number, key.replace(f"{{{SALE}.0}}", "{S}"), types[key])
+        (number, key.replace(f"{{{SALE}.0}}", "{S}").replace("{webhook.wh}", "{W}"), types[key])
         for number, key in enumerate(GROUPS[GROUP_OF[name]], start=1)
     ]
     assert header(name).keys == expected
@@ -260,6 +269,11 @@ CALLS: dict[str, tuple[Callable[[Redis], Awaitable[Any]], int]] = {
     ),
     "revive": (lambda r: payments.revive(r, KEYS, ["0-1"], now_ms=7), 1),
     "pace": (lambda r: payments.pace(r, "sim", rate=5, wanted=0, now_ms=7), 0),
+    "lease": (lambda r: webhooks.lease(r, WEBHOOK, "me", ttl_ms=7, take=False), 0),
+    "advance": (
+        lambda r: webhooks.advance(r, WEBHOOK, "me", SALE, before=7, after=8, retry=None, attempt=None),
+        0,
+    ),
 }
 
 

@@ -14,12 +14,14 @@ from typing import Any
 
 from flashsale import keys
 from flashsale.engine.audit import Audit
+from flashsale.engine.webhooks import ID
 from flashsale.model.audit import FactError, Replay
 from flashsale.model.ids import SALE_ID
 from flashsale.store.client import Store
 from flashsale.store.sales import SaleStore
 
 _SALE_KEY = re.compile(rf"fs:\{{({SALE_ID.pattern}|{keys.STRAY})\.(\d+)\}}:(\w+)")
+_WEBHOOK_KEY = re.compile(rf"fs:\{{webhook\.({ID.pattern})\}}:(\w+)")
 
 
 async def faults_of(url: str) -> list[str]:
@@ -39,7 +41,7 @@ async def _faults(store: Store) -> list[str]:
         key = raw.decode()
         kind = (await redis.type(raw)).decode()
         match = _SALE_KEY.fullmatch(key)
-        table = keys.PER_SALE.get(match[3]) if match else keys.GLOBAL.get(key)
+        table = keys.PER_SALE.get(match[3]) if match else _type_of_other(key)
         if table is None:
             faults.append(f"the key {key!r} is not in the keyspace table")
         elif kind != table:
@@ -60,6 +62,12 @@ async def _faults(store: Store) -> list[str]:
         else:
             faults += [f"{sale}, fact {finding.seq}: {finding.detail}" for finding in report.findings]
     return faults
+
+
+def _type_of_other(key: str) -> str | None:
+    """What the keyspace table says of a key that belongs to no sale; None when it does not know it."""
+    match = _WEBHOOK_KEY.fullmatch(key)
+    return keys.PER_WEBHOOK.get(match[2]) if match else keys.GLOBAL.get(key)
 
 
 async def _stray(sales: SaleStore) -> list[str]:

@@ -1,0 +1,139 @@
+"""Delivers webhooks: a courier for each webhook whose lease this worker gets. Any number of workers may run side by side."""
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from flashsale.engine.outgoing import Outbox
+from flashsale.model.webhooks import Webhook
+from flashsale.store.client import StoreUnavailableError
+from flashsale.store.sales import SaleStore
+from flashsale.store.webhooks import Head, WebhookStore
+from flashsale.webhooks.sender import Sender
+from flashsale.workers.courier import Courier, Desk
+
+LEASE_MS: Final = 10_000
+"""After so long at most another worker goes on with the webhooks of one that has died."""
+LOOK_S: Final = 0.5
+"""How often new webhooks, and changed ones, are looked for."""
+POLL_S: Final = 0.05
+"""How often it is looked for news of the sales, while there is a webhook to deliver."""
+POLL_S_A_SALE: Final = 0.0002
+AWAY_S: Final = 0.5
+END_S: Final = 1.0
+"""How long what is under way may take at the end."""
+
+log = structlog.get_logger(__name__)
+
+
+class Deliverer:
+    """Delivers the webhooks of one store. `run` ends when its event is set.
+
+    `days`: how long a webhook may fail before it is switched off. `clock_ms` is the wall clock.
+    """
+
+    def __init__(
+        self,
+        store: WebhookStore,
+        sales: SaleStore,
+        outbox: Outbox,
+        sender: Sender,
+        *,
+        days: float,
+        lease_ms: int = LEASE_MS,
+        clock_ms: Callable[[], int] = lambda: round(time.time() * 1000),
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(6)}"
+        self._store = store
+        self._sales = sales
+        self._desk = Desk(store, outbox, sender, owner, days, lease_ms, clock_ms, chance)
+        self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
+        self._sale_ids: list[str] = []
+        self._heads: dict[str, Head] = {}
+        self._looked_at = -LOOK_S
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Delivers until `stop` is set; a failing store is tried again."""
+        away = False
+        try:
+            while not stop.is_set():
+                try:
+                    pause_s = await self._step()
+                    if away:
+                        away = False
+                        log.info("webhooks.back")
+                except StoreUnavailableError as error:
+                    pause_s = AWAY_S
+                    if not away:
+                        away = True
+                        log.warning("webhooks.store_unavailable", reason=error.reason)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause_s)
+        finally:
+            await self._end()
+
+    async def _step(self) -> float:
+        """One look at what there is; seconds until the next one."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at >= LOOK_S:
+            await self._look()
+            self._looked_at = now
+        if not self._couriers:
+            return LOOK_S
+        if self._sale_ids:
+            heads = await self._store.heads(self._sale_ids)
+            if heads != self._heads:
+                self._heads = heads
+                for courier, _ in self._couriers.values():
+                    courier.heads = heads
+                    courier.wake()
+        return POLL_S + POLL_S_A_SALE * len(self._sale_ids)
+
+    async def _look(self) -> None:
+        """Finds webhooks that nobody delivers, and tells couriers what has changed."""
+        webhooks = await self._store.all()
+        for webhook_id, (courier, task) in list(self._couriers.items()):
+            webhook = webhooks.get(webhook_id)
+            if task.done():
+                del self._couriers[webhook_id]
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    log.error("webhooks.fault", webhook=webhook_id, exc_info=error)
+            elif webhook is None or not webhook.is_on:
+                courier.end()
+            else:
+                courier.webhook = webhook
+        for webhook_id, webhook in webhooks.items():
+            if webhook.is_on and webhook_id not in self._couriers:
+                await self._begin(webhook_id, webhook)
+        if self._couriers:
+            self._sale_ids = await self._sales.sale_ids()
+
+    async def _begin(self, webhook_id: str, webhook: Webhook) -> None:
+        desk = self._desk
+        if not await self._store.lease(webhook_id, desk.owner, ttl_ms=desk.lease_ms, take=True):
+            return
+        if await self._store.get(webhook_id) is None:  # removed a moment ago
+            await self._store.give_back(webhook_id, desk.owner)
+            return
+        courier = Courier(desk, webhook_id, webhook, self._heads)
+        self._couriers[webhook_id] = courier, asyncio.create_task(courier.run())
+
+    async def _end(self) -> None:
+        """Lets what is under way come to an end, for a moment, and gives the leases back."""
+        tasks = [task for _, task in self._couriers.values()]
+        for courier, _ in self._couriers.values():
+            courier.end()
+        if tasks:
+            await asyncio.wait(tasks, timeout=END_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
