@@ -10,6 +10,7 @@ Of the rest of the package it imports only the model, so whoever uses it runs no
 """
 
 from flashsale.client.api import AUDIT_TIMEOUT_SECONDS, DEFAULT_TIMEOUT_SECONDS, NO_TIMEOUT, Client
+from flashsale.client.books import Books
 from flashsale.client.cursors import CursorStore, FileCursor, MemoryCursor
 from flashsale.client.errors import (
     ApiError,
@@ -20,28 +21,39 @@ from flashsale.client.errors import (
     UnreachableError,
     UnreadableOrderError,
 )
-from flashsale.client.feed import OrderFeed
+from flashsale.client.feed import NOW, OrderFeed
 from flashsale.client.orders import Charge, Item, Order, PaymentSchedule, Refund
+from flashsale.client.shapes import Guest, Line, OrdersSummary, OrderSums, PaymentView, ReservationView
+from flashsale.model.events import Tally
 
 __all__ = [
     "AUDIT_TIMEOUT_SECONDS",
     "DEFAULT_TIMEOUT_SECONDS",
+    "NOW",
     "NO_TIMEOUT",
     "ApiError",
+    "Books",
     "Charge",
     "Client",
     "CursorStore",
     "CursorStoreError",
     "FileCursor",
     "GapError",
+    "Guest",
     "Item",
     "Json",
+    "Line",
     "MemoryCursor",
     "Order",
     "OrderFeed",
     "OrderFeedError",
+    "OrderSums",
+    "OrdersSummary",
     "PaymentSchedule",
+    "PaymentView",
     "Refund",
+    "ReservationView",
+    "Tally",
     "UnreachableError",
     "UnreadableOrderError",
 ]

@@ -11,7 +11,7 @@ be talked to an `UnreachableError`; both read as one sentence for people.
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 from urllib.parse import quote
 
 import aiohttp
@@ -19,6 +19,7 @@ import orjson
 from yarl import URL
 
 from flashsale.client.errors import ApiError, Json, UnreachableError
+from flashsale.client.shapes import Guest, OrdersSummary, ReservationView
 from flashsale.client.waiting import seconds_of
 
 DEFAULT_TIMEOUT_SECONDS: Final = 30.0
@@ -135,9 +136,48 @@ class Client:
         """The journal of a sale replayed against its counters: about a minute for a million facts."""
         return await self.request("GET", f"{_sale(sale)}/audit", timeout_seconds=AUDIT_TIMEOUT_SECONDS)
 
-    async def pay(self, reservation: str, method: str) -> Json:
-        """Start a payment of a hold, with its customer's token; answers the reservation."""
-        return await self.request("POST", f"{_reservation(reservation)}/payment", {"method": method})
+    # --- shoppers: with the token of the brand's login, or of a guest, instead of an API key ---
+
+    async def guest(self) -> Guest:
+        """A new shopper of a shop that lets in guests. Give the answer's `token` to a client of its own."""
+        return cast("Guest", await self.request("POST", "/v1/guests"))
+
+    async def reserve(
+        self, sale: str, items: Mapping[str, int], *, idempotency_key: str | None = None
+    ) -> ReservationView:
+        """Hold so many units of each sku, all of them or none; answers the reservation, whose `status` is `held`.
+
+        With an idempotency key the same call again answers the same reservation, so that it can be repeated when the
+        answer is lost. The `code` of the `ApiError` of a refusal says why: `sold_out`, `limit_reached`, `not_open`, ...
+        """
+        body = {"items": [{"sku": sku, "quantity": quantity} for sku, quantity in items.items()]}
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
+        path = f"{_sale(sale)}/reservations"
+        return cast("ReservationView", await self.request("POST", path, body, headers=headers))
+
+    async def reservation(self, reservation: str) -> ReservationView:
+        """A reservation as it is now; with a key that has the scope `support` anybody's."""
+        return cast("ReservationView", await self.request("GET", _reservation(reservation)))
+
+    async def mine(self, sale: str) -> list[ReservationView]:
+        """The shopper's own reservations in a sale."""
+        answer = await self.request("GET", f"{_sale(sale)}/reservations/mine")
+        return cast("list[ReservationView]", answer["reservations"])
+
+    async def cancel(self, reservation: str) -> ReservationView:
+        """Give a hold back; answers the reservation, whose `status` is `cancelled`."""
+        return cast("ReservationView", await self.request("DELETE", _reservation(reservation)))
+
+    async def pay(self, reservation: str, method: str) -> ReservationView:
+        """Start a payment of a hold; answers the reservation. Its `payment` says what comes next: read it until then."""
+        path = f"{_reservation(reservation)}/payment"
+        return cast("ReservationView", await self.request("POST", path, {"method": method}))
+
+    # --- support, and the brand's order system ---
+
+    async def orders_summary(self, sale: str) -> OrdersSummary:
+        """The shop's own sums of a sale's orders, to compare with one's own: see `Books`."""
+        return cast("OrdersSummary", await self.request("GET", f"{_sale(sale)}/orders/summary"))
 
     async def refund(self, reservation: str, *, restock: bool, reason: str | None = None) -> Json:
         """Undo an order: its money goes back, and its units go on sale again if `restock` says so."""

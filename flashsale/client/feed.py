@@ -31,10 +31,15 @@ from flashsale.client.errors import (
 from flashsale.client.orders import Order, Place, Track, read_order, sequence_of
 from flashsale.client.waiting import Backoff
 from flashsale.model.cursor import Cursor, CursorError
-from flashsale.model.events import ORDER_EVENTS
+from flashsale.model.events import ORDER_EVENTS, event_type
+from flashsale.model.facts import FactType
 
 MOST_WAIT_SECONDS: Final = 60
 MOST_PAGE: Final = 1000
+NOW: Final = "now"
+"""Instead of a cursor: behind all orders that there are."""
+TYPES: Final = {"confirmed": event_type(FactType.CONFIRMED), "refunded": event_type(FactType.REFUNDED)}
+"""Status -> the type of the events."""
 _ANSWER_SECONDS: Final = 30.0
 """What an answer may take beyond the time that it was asked to wait for orders."""
 _HASTY_SECONDS: Final = 0.05
@@ -88,10 +93,12 @@ class OrderFeed:
             url: where the server is.
             key: the API key. It is sent in a header, and never shown.
             cursor: where to keep how far the consumer has come: the path of a file, or a `CursorStore`. None forgets it.
-            after: a cursor to begin behind, instead of `cursor`: of an order, of the API, or of a last event id.
+            after: a cursor to begin behind, instead of `cursor`: of an order, of the API, or of a last event id. `NOW`
+                leaves out all that there is.
             sale: only the orders of this sale.
-            types: only events of these types of `ORDER_EVENTS`; the others are checked and passed by.
-            ignore: types of orders that this version does not know and that shall be passed by, instead of an error.
+            types: only those with this status, `confirmed` or `refunded`; the others are checked and passed by.
+            ignore: types of events that make or undo orders, that this version does not know, and that shall be passed by
+                instead of ending the feed.
             follow: wait for new orders for ever. False ends when all there are have been given.
             save_every: after how many orders to keep the position, which is also kept whenever there is no more to give.
                 More is faster with a file, and lets as many come again after a crash.
@@ -108,7 +115,7 @@ class OrderFeed:
         self._key = key
         self._store = MemoryCursor(after) if after is not None else store_of(cursor)
         self._sale = sale
-        self._types = ORDER_EVENTS if types is None else frozenset(types)
+        self._types = frozenset(TYPES[each] for each in (TYPES if types is None else types))
         self._ignore = frozenset(ignore)
         self._follow = follow
         self._save_every = _within("save_every", save_every, 1, 1_000_000)
@@ -177,13 +184,13 @@ class OrderFeed:
         """Asks, and reads the answers, until there is no more and nobody wants to wait."""
         self._loop += 1
         loop, idle = self._loop, Backoff()
-        cursor = await self._begin()
-        self._kept = self._given
-        asked = cursor.encode()
         async with Client(self._url, self._key) as client:
+            cursor = await self._begin(client)
+            self._kept = self._given
+            asked = cursor.encode()
             while True:
                 began = time.monotonic()
-                answer = await self._answer(client, asked)
+                answer = await self._answer(client, asked, self._wait_seconds)
                 page = self._read(answer["events"], cursor)
                 yield page
                 if self._loop != loop:
@@ -200,21 +207,23 @@ class OrderFeed:
                 if time.monotonic() - began < max(self._wait_seconds / 2, _HASTY_SECONDS):
                     await asyncio.sleep(idle.next())
 
-    async def _begin(self) -> Cursor:
+    async def _begin(self, client: Client) -> Cursor:
         kept = await self._store.load()
+        if kept == NOW:
+            kept = (await self._answer(client, NOW, 0))["cursor"]
         try:
             return Cursor.decode(kept) if kept else Cursor()
         except CursorError as error:
             raise CursorStoreError(f"the cursor that was kept cannot be used: {error}") from error
 
-    async def _answer(self, client: Client, after: str) -> Json:
+    async def _answer(self, client: Client, after: str, wait_seconds: int) -> Json:
         """The answer about what comes behind a cursor, however often it takes.
 
         Raises:
             ApiError: the server refuses, and would the next time: the key, the cursor, the sale.
             ApiError, UnreachableError: it could not answer for longer than there is patience.
         """
-        asked: dict[str, str | int] = {"after": after, "limit": self._page_size, "wait": self._wait_seconds}
+        asked: dict[str, str | int] = {"after": after, "limit": self._page_size, "wait": wait_seconds}
         if self._sale is not None:
             asked["sale"] = self._sale
         path, backoff, since = f"/v1/orders?{urlencode(asked)}", Backoff(), time.monotonic()
@@ -223,7 +232,7 @@ class OrderFeed:
             try:
                 return _checked(
                     self._url,
-                    await client.request("GET", path, timeout_seconds=self._wait_seconds + _ANSWER_SECONDS),
+                    await client.request("GET", path, timeout_seconds=wait_seconds + _ANSWER_SECONDS),
                 )
             except ApiError as error:
                 if error.status < 500 and error.status not in _PASSING:
@@ -290,14 +299,13 @@ def _check(url: str, cursor: object, after: str | None, types: Collection[str] |
         raise ValueError("url must not have a name and a password in it: the key is all that is needed")
     if after is not None and cursor is not None:
         raise ValueError("a feed begins behind `after`, or where `cursor` says: give one of them")
-    if after:
+    if after and after != NOW:
         try:
             Cursor.decode(after)
         except CursorError as error:
             raise ValueError(f"`after` cannot be used: {error}") from error
-    if unknown := set(types or ()) - ORDER_EVENTS:
-        known = ", ".join(sorted(ORDER_EVENTS))
-        raise ValueError(f"no orders are of the type {', '.join(sorted(unknown))}; there are {known}")
+    if unknown := set(types or ()) - TYPES.keys():
+        raise ValueError(f"types may be {' and '.join(TYPES)}, not {', '.join(sorted(unknown))}")
 
 
 def _within(name: str, value: int, least: int, most: int) -> int:
