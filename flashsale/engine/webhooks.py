@@ -6,23 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from yarl import URL
-
-from flashsale.model.webhooks import MAX_URL_CHARACTERS, Attempt, Progress, Webhook, sorted_types
+from flashsale.model.webhooks import Attempt, Progress, Webhook, sorted_types
 from flashsale.store.sales import SaleStore
 from flashsale.store.webhooks import Head, WebhookStore
-from flashsale.webhooks.addresses import REFUSED, Guard
+from flashsale.webhooks.addresses import REFUSED, BadUrlError, Guard, check_url
 from flashsale.webhooks.signing import new_secret
 
 LOOKUP_S: Final = 2.0
 """How long the lookup of a host's name may take when a webhook is registered."""
 ID: Final = re.compile(r"wh_[0-9a-f]{16}")
 _ID_BYTES: Final = 8
-_NOT_IN_A_URL: Final = re.compile(r"[^!-~]")
-
-
-class BadUrlError(ValueError):
-    """Webhooks cannot go to this address. Says why, without repeating it."""
 
 
 class UnknownSaleError(LookupError):
@@ -53,7 +46,9 @@ class Webhooks:
         It begins with what happens from now on in the sales that exist, and with the first event of those to come.
         Raises `BadUrlError` and `TooManyWebhooksError`.
         """
-        await self._check(url)
+        parts = check_url(url)
+        if not await self._guard.allows_name(parts.host or "", parts.port or 0, timeout_s=LOOKUP_S):
+            raise BadUrlError(f"{REFUSED}, and this server lets webhooks go nowhere else")
         webhook = Webhook(
             url=url,
             types=sorted_types(types),
@@ -66,24 +61,6 @@ class Webhooks:
         begins = {each: head.of(webhook) for each, head in heads.items() if head.of(webhook)}
         await self._store.add(webhook_id, webhook, begins)
         return webhook_id, webhook
-
-    async def _check(self, text: str) -> None:
-        """Raises `BadUrlError` for an address that webhooks cannot or may not go to."""
-        if len(text) > MAX_URL_CHARACTERS or _NOT_IN_A_URL.search(text):
-            raise BadUrlError(f"must be an address of at most {MAX_URL_CHARACTERS} ASCII characters")
-        try:
-            url = URL(text)
-            host, port = url.host, url.port
-        except ValueError:
-            raise BadUrlError("is not a valid address") from None
-        if url.scheme not in {"https", "http"} or not host or not port:
-            raise BadUrlError("must begin with https:// or http:// and name a host")
-        if url.raw_user is not None or url.raw_password is not None:
-            raise BadUrlError("must not hold a user or password: every message is signed instead")
-        if "#" in text:
-            raise BadUrlError("must not have a fragment")
-        if not await self._guard.allows_name(host, port, timeout_s=LOOKUP_S):
-            raise BadUrlError(f"{REFUSED}; the settings of the server can allow that")
 
     async def all(self) -> list[View]:
         """Every webhook, the oldest first."""

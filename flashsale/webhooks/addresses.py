@@ -8,6 +8,7 @@ made (`Guard.open_socket`), because a name may lead elsewhere by then.
 import asyncio
 import contextlib
 import ipaddress
+import re
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -15,12 +16,16 @@ from typing import Any, Final
 
 from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from flashsale.model.webhooks import MAX_URL_CHARACTERS
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Lookup = Callable[[str, int, int], Sequence[tuple[Any, ...]]]
 """(host, port, family) -> what `socket.getaddrinfo` answers."""
 
 REFUSED: Final = "the address is not one of the public internet"
+_NOT_IN_A_URL: Final = re.compile(r"[^!-~]")
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _NEVER: Final = tuple(
     ipaddress.ip_network(text)
@@ -37,11 +42,39 @@ _NEVER: Final = tuple(
 )
 
 
+class BadUrlError(ValueError):
+    """Webhooks cannot go to this address. Says why, without repeating it."""
+
+
 class TargetRefusedError(OSError):
     """The address is one that webhooks may not go to."""
 
     def __init__(self) -> None:
         super().__init__(REFUSED)
+
+
+def check_url(text: str) -> URL:
+    """The address of a receiver.
+
+    Raises:
+        BadUrlError: it cannot be one, wherever it may lead.
+    """
+    if len(text) > MAX_URL_CHARACTERS or _NOT_IN_A_URL.search(text):
+        raise BadUrlError(
+            f"must be an address of at most {MAX_URL_CHARACTERS} ASCII characters, without spaces"
+        )
+    try:
+        url = URL(text)
+        host, port = url.host, url.port
+    except ValueError:
+        raise BadUrlError("is not a valid address") from None
+    if not text.startswith(("https://", "http://")) or not host or not port:
+        raise BadUrlError("must begin with https:// or http:// and name a host")
+    if url.raw_user is not None or url.raw_password is not None:
+        raise BadUrlError("must not hold a user or a password: every message is signed instead")
+    if "#" in text:
+        raise BadUrlError("must not have a fragment")
+    return url
 
 
 def is_public(text: str) -> bool:

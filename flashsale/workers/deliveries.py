@@ -12,11 +12,17 @@ from typing import Final
 
 import structlog
 
+from flashsale.engine.cloudevents import EventMaker
+from flashsale.engine.older import OldBooks
 from flashsale.engine.outgoing import Outbox
 from flashsale.model.webhooks import Webhook
-from flashsale.store.client import StoreUnavailableError
+from flashsale.settings import Settings
+from flashsale.store.client import Store, StoreUnavailableError
+from flashsale.store.fence import Fence
+from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
 from flashsale.store.webhooks import Head, WebhookStore
+from flashsale.webhooks.addresses import Guard
 from flashsale.webhooks.sender import Sender
 from flashsale.workers.courier import Courier, Desk
 
@@ -32,6 +38,27 @@ END_S: Final = 1.0
 """How long what is under way may take at the end."""
 
 log = structlog.get_logger(__name__)
+
+
+async def run_deliveries(settings: Settings, redis_url: str, stop: asyncio.Event) -> None:
+    """Delivers the webhooks of a store until `stop` is set; a failing store is tried again."""
+    fence = Fence.of(settings.archive_url)
+    store = Store.connect(redis_url, timeout_ms=settings.redis_timeout_ms, fence=fence)
+    timeout_s = settings.redis_timeout_ms / 1000
+    sales, orders = SaleStore(store, timeout_s=timeout_s), OrderStore(store, timeout_s=timeout_s)
+    older = OldBooks(settings.archive_url) if settings.archive_url is not None else None
+    outbox = Outbox(orders, sales, EventMaker(sales, settings.shop), older)
+    guard = Guard(private_networks=settings.webhook_private_networks)
+    sender = Sender(guard, timeout_s=settings.webhook_timeout_ms / 1000)
+    try:
+        await Deliverer(WebhookStore(store), sales, outbox, sender, days=settings.webhook_days).run(stop)
+    finally:
+        await sender.close()
+        if older is not None:
+            await older.close()
+        await orders.close()
+        await sales.close()
+        await store.close()
 
 
 class Deliverer:
@@ -76,6 +103,10 @@ class Deliverer:
                     if not away:
                         away = True
                         log.warning("webhooks.store_unavailable", reason=error.reason)
+                except Exception:
+                    # A fault of ours must not end the worker, nor the couriers that are well.
+                    pause_s = AWAY_S
+                    log.exception("webhooks.fault")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause_s)
         finally:
