@@ -51,7 +51,7 @@ PER_WEBHOOK: Final = {
 }
 """Last part of the key -> type. `W` is `webhook.<id>`; no shard of a sale is called like an id."""
 
-GLOBAL: Final = {SALES: "hash", API_KEYS: "hash", PACE: "hash", WEBHOOKS: "hash"}
+GLOBAL: Final = {SALES: "hash", API_KEYS: "hash", PACE: "hash", GUARD: "hash", WEBHOOKS: "hash"}
 
 
 @dataclass(frozen=True, slots=True)

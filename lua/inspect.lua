@@ -20,8 +20,8 @@
 --   sale: state, opens_ms, closes_ms, limit, hold_ms, version, seq, place, opened, orders (how often one was
 --     made or undone), recovering (how many facts the archive has, while they are being brought back); all '' when there is no such sale
 --   stock: field, value, ...
---   sizes: how many customers, reservations, holds, facts, payment jobs that are due and payments that wait for their turn
---     there are; next_due_ms: when the earliest hold ends, 0 for none
+--   sizes: how many customers, reservations, holds, facts in the journal, payment jobs that are due and payments that wait for
+--     their turn there are, and the first fact that is still in the journal (0: none); next_due_ms: when the earliest hold ends, 0 for none
 --   entries of each customer asked for, records of each reservation asked for; '' when unknown
 --   ends: the instant at which each reservation asked for ends as a hold, '' when it is not among the holds
 --   payments: of each reservation asked for, '' when there is none; ahead: how many payments go before it, '' when it does not wait
@@ -57,13 +57,14 @@ for i = 1, #payments do
 end
 
 local first = redis.call('ZRANGE', KEYS[5], '0', '0', 'WITHSCORES')
+local oldest = redis.call('XRANGE', KEYS[6], '-', '+', 'COUNT', '1')
 return {
   now,
   values(KEYS[1], { 'state', 'opens_ms', 'closes_ms', 'limit', 'hold_ms', 'version', 'seq', 'place', 'opened', 'orders',
     'recovering' }),
   redis.call('HGETALL', KEYS[2]),
   { redis.call('HLEN', KEYS[3]), redis.call('HLEN', KEYS[4]), redis.call('ZCARD', KEYS[5]), redis.call('XLEN', KEYS[6]),
-    redis.call('XLEN', KEYS[8]), redis.call('ZCARD', KEYS[9]) },
+    redis.call('XLEN', KEYS[8]), redis.call('ZCARD', KEYS[9]), oldest[1] and tonumber(string.match(oldest[1][1], '^%d+')) or 0 },
   tonumber(first[2] or 0),
   values(KEYS[3], { unpack(ARGV, 3, 2 + customers) }),
   values(KEYS[4], tokens),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -11,7 +12,9 @@ from flashsale import metrics
 from flashsale.api import access, live, payments, reservations, sales, system
 from flashsale.api.bodies import MAX_BODY_BYTES
 from flashsale.api.middleware import answer
+from flashsale.api.orders.setup import add_orders
 from flashsale.api.state import DRAIN, SHOP, Drain, Shop
+from flashsale.api.webhooks import add_webhooks
 from flashsale.engine.batcher import Queue
 from flashsale.engine.catalog import Catalog
 from flashsale.engine.payments import Payments
@@ -26,12 +29,16 @@ from flashsale.providers import configured
 from flashsale.providers.protocol import Provider
 from flashsale.settings import Settings
 from flashsale.store.client import Store, describe
+from flashsale.store.fence import Fence
 from flashsale.store.payments import PaymentStore
 from flashsale.store.sales import SaleStore
 
 # Without a pattern of its own a part of a path takes no braces, which a sku may well have.
 _SALE = "/v1/sales/{sale:[^/]+}"
 _RESERVATION = "/v1/reservations/{reservation:[^/]+}"
+
+GUARD_WAIT_S: Final = 10.0
+"""How long a starting server waits for its store to be compared with the archive, before it says 503 to everybody."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +56,8 @@ def build_app(settings: Settings) -> web.Application:
     app[live.LIVE] = live.Live()
     app.cleanup_ctx.append(_shop(settings, settings.redis_url, settings.root_key.get_secret_value()))
     _add_routes(app)
+    add_orders(app, settings)
+    add_webhooks(app, settings)
     return app
 
 
@@ -88,7 +97,9 @@ def _shop(
     settings: Settings, redis_url: str, root_key: str
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     async def context(app: web.Application) -> AsyncIterator[None]:
-        store = Store.connect(redis_url, timeout_ms=settings.redis_timeout_ms)
+        store = Store.connect(
+            redis_url, timeout_ms=settings.redis_timeout_ms, fence=Fence.of(settings.archive_url)
+        )
         sale_store = SaleStore(store, timeout_s=settings.redis_timeout_ms / 1000)
         payment_store = PaymentStore(store, timeout_s=settings.redis_timeout_ms / 1000)
         catalog = Catalog(sale_store)
@@ -117,6 +128,7 @@ def _shop(
             api_keys=ApiKeys(store, root_key),
             requests=requests,
         )
+        await store.wait_for_guard(GUARD_WAIT_S)
         app[SHOP] = shop
         metrics.WORKERS_ALIVE.set(1)
         log.info("api.started", store=describe(redis_url))

@@ -8,11 +8,12 @@ from aiohttp import web
 
 from flashsale.api.openapi.problems import BY_CODE
 from flashsale.model.faults import Fault, InvalidError
-from flashsale.store.client import StoreUnavailableError
+from flashsale.store.client import StoreRecoveringError, StoreUnavailableError
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = 1
 PAYMENTS_RETRY_AFTER_S = 60
+RECOVERING_RETRY_AFTER_S = 5
 
 
 class Problem(Exception):  # noqa: N818 - it is named for what RFC 9457 calls it
@@ -59,6 +60,9 @@ def unavailable(error: StoreUnavailableError) -> Problem:
     """503; tells whether the request may have been carried out."""
     unknown = " Whether the request was carried out is not known; repeat it with the same Idempotency-Key."
     detail = error.reason[:1].upper() + error.reason[1:] + "."
+    if isinstance(error, StoreRecoveringError):
+        headers = {"Retry-After": str(RECOVERING_RETRY_AFTER_S)}
+        return Problem("recovering", f"{detail} Nothing was changed.", headers=headers)
     return Problem(
         "unavailable",
         detail + (unknown if error.applied is None else " Nothing was changed."),

@@ -26,7 +26,7 @@ from flashsale.model.payment import UNDER_WAY, Charge, Fate, PaymentRecord, Paym
 from flashsale.providers.patience import patiently
 from flashsale.providers.protocol import Event, PaymentState, Provider, ProviderError, ProviderPayment
 from flashsale.scripts.payments import Try
-from flashsale.store.client import StoreRefusedError
+from flashsale.store.client import SaleRecoveringError, StoreRefusedError
 
 AT_ONCE: Final = 200
 MOST_OPEN: Final = 1000
@@ -153,6 +153,8 @@ class Reconciler:
                         await self._end(sale, provider, payment, record, report)
                     else:
                         await self._compare_one(sale, provider, payment, record, report)
+                except SaleRecoveringError as error:
+                    report.find(_open(provider, payment, error.reason, f"flashsale recover {sale}"))
                 except (HopelessJobError, ProviderError, StoreRefusedError, ValueError) as error:
                     again = isinstance(error, ProviderError) and error.retry
                     action = "run this again" if again else "look at it by hand"

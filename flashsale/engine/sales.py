@@ -9,6 +9,7 @@ from flashsale.model.ids import is_sale_id
 from flashsale.model.outcomes import OpenSale, Restock, SetState
 from flashsale.model.sale import SaleDefinition
 from flashsale.scripts.calls import SaleState
+from flashsale.store.client import SaleRecoveringError, sale_recovering
 from flashsale.store.sales import SaleStore
 
 _AT_ONCE = 32
@@ -36,21 +37,35 @@ class Sales:
         return outcome
 
     async def view(self, sale: str) -> SaleView | None:
-        """None when there is no such sale."""
+        """None when there is no such sale. One that is recovering is shown as it is, and paused.
+
+        Raises:
+            SaleRecoveringError: nothing is left of it to show.
+        """
         look = await self._store.look(sale) if is_sale_id(sale) else None
-        if look is None or look.sale is None:
+        if look is None:
+            return None
+        if look.sale is None:
+            if look.recovering:
+                raise sale_recovering()
             return None
         offer = await self._catalog.fresh(sale, look.sale.version)
         return SaleView(offer, look.sale) if offer else None
 
     async def views(self) -> list[SaleView]:
-        """Every sale, by id."""
+        """Every sale, by id; those of which nothing is left until they were recovered are passed over."""
         found: list[SaleView] = []
         ids = await self._store.sale_ids()
         for start in range(0, len(ids), _AT_ONCE):
-            views = await asyncio.gather(*(self.view(sale) for sale in ids[start : start + _AT_ONCE]))
+            views = await asyncio.gather(*(self._shown(sale) for sale in ids[start : start + _AT_ONCE]))
             found.extend(view for view in views if view is not None)
         return found
+
+    async def _shown(self, sale: str) -> SaleView | None:
+        try:
+            return await self.view(sale)
+        except SaleRecoveringError:
+            return None
 
     async def set_state(self, sale: str, verb: str) -> SetState:
         """`verb` is pause, resume or close."""

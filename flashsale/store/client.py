@@ -1,5 +1,6 @@
 """The connection to Redis or Valkey, and what its failures mean to the rest of the engine."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Self, TypeVar
@@ -12,8 +13,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from flashsale.scripts import calls, loader
+from flashsale.store.fence import Fence, FencedError, NoRunIdError, connect_hook
 
 T = TypeVar("T")
+_GUARD_POLL_S = 0.02
 log = structlog.get_logger(__name__)
 
 
@@ -37,6 +40,14 @@ class StoreRefusedError(StoreUnavailableError):
     """
 
 
+class StoreRecoveringError(StoreUnavailableError):
+    """The store has come back, and may not be worked with until what it has was compared with the archive."""
+
+
+class SaleRecoveringError(StoreRecoveringError):
+    """One sale has an older journal than the archive, and stays as it is until `flashsale recover`; the others go on."""
+
+
 _REFUSALS = {
     "OOM": "the store's memory is full",
     "READONLY": "the store is a read-only replica",
@@ -51,11 +62,32 @@ _REFUSALS = {
 }
 
 
+_WORDS: dict[type[Exception], str] = {
+    exceptions.AuthenticationError: "WRONGPASS",
+    exceptions.BusyLoadingError: "LOADING",
+    exceptions.ReadOnlyError: "READONLY",
+    exceptions.OutOfMemoryError: "OOM",
+    exceptions.NoPermissionError: "NOPERM",
+}
+"""What redis-py has made of the first word of an error reply; some of these it counts as errors of the connection."""
+_FENCED: "dict[type[Exception], type[StoreUnavailableError]]" = {
+    FencedError: StoreRecoveringError,
+    NoRunIdError: StoreUnavailableError,
+}
+
+
+def sale_recovering() -> SaleRecoveringError:
+    """What is answered about a sale that was marked by the guard (flashsale/engine/guard.py)."""
+    return SaleRecoveringError("the sale is being brought back from the archive", applied=False)
+
+
 def explain_reply(text: str) -> StoreUnavailableError:
     """An error reply in our own words. Server texts go to the log only: they may name keys and users."""
     word = text.split(" ", 1)[0]
     if word in _REFUSALS:
         return StoreUnavailableError(_REFUSALS[word], applied=False)
+    if word == "RECOVERING":
+        return sale_recovering()
     log.error("store.refused", reply=text[:500])
     refused = StoreRefusedError if "user_script" in text else StoreUnavailableError
     return refused("the store refused the command", applied=None)
@@ -68,20 +100,15 @@ def is_lost_connection(error: RuntimeError) -> bool:
 
 def explain(error: Exception) -> StoreUnavailableError:
     """The failure of a command in our own words."""
+    if (kind := _FENCED.get(type(error))) is not None:
+        return kind(str(error), applied=False)
     if isinstance(error, exceptions.TimeoutError | TimeoutError):
         return StoreUnavailableError("the store did not answer in time", applied=None)
-    if isinstance(error, exceptions.AuthenticationError):
-        return explain_reply("WRONGPASS")
-    if isinstance(error, exceptions.BusyLoadingError):
-        return explain_reply("LOADING")
+    for known, word in _WORDS.items():
+        if isinstance(error, known):
+            return explain_reply(word)
     if isinstance(error, exceptions.ConnectionError | OSError | RuntimeError):
         return StoreUnavailableError("the store cannot be reached", applied=None)
-    if isinstance(error, exceptions.ReadOnlyError):
-        return explain_reply("READONLY")
-    if isinstance(error, exceptions.OutOfMemoryError):
-        return explain_reply("OOM")
-    if isinstance(error, exceptions.NoPermissionError):
-        return explain_reply("NOPERM")
     return explain_reply(str(error))
 
 
@@ -92,8 +119,8 @@ class Store:
         self.redis = redis
 
     @classmethod
-    def connect(cls, url: str, *, timeout_ms: int = 2000) -> Self:
-        """A store for `redis://`, `rediss://` or `unix://`; connects at first use.
+    def connect(cls, url: str, *, timeout_ms: int = 2000, fence: Fence = Fence.IF_GUARDED) -> Self:
+        """A store for `redis://`, `rediss://` or `unix://`; connects at first use, and only through the `fence`.
 
         Commands are never repeated behind our back: whoever sends one decides whether it may be sent again.
         """
@@ -107,6 +134,7 @@ class Store:
                 health_check_interval=0,
                 max_connections=1024,
                 client_name="flashsale",
+                redis_connect_func=connect_hook(fence),
             )
         )
 
@@ -140,6 +168,20 @@ class Store:
         async with self.guard() as redis:
             for name in calls.NAMES:
                 await redis.script_load(loader.load(name).source)
+
+    async def wait_for_guard(self, timeout_s: float) -> None:
+        """Waits until the fence is open, but not for ever: whoever comes then is told why it is closed."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while loop.time() < deadline:
+            try:
+                await self.call(self.redis.ping())
+            except StoreRecoveringError:
+                await asyncio.sleep(_GUARD_POLL_S)
+            except StoreUnavailableError:
+                return
+            else:
+                return
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -125,7 +125,8 @@ class Lane:
                 await connection.connect()
             except (RedisError, OSError, RuntimeError) as error:
                 failure = explain(error)
-                raise StoreUnavailableError(failure.reason, applied=False) from error
+                failure.applied = False
+                raise failure from error
             transport: asyncio.WriteTransport = connection._writer.transport  # noqa: SLF001 - see the top of the file
             self._replies = _Replies()
             transport.set_protocol(self._replies)

@@ -15,7 +15,7 @@ from flashsale.scripts import calls
 from flashsale.scripts import reserve as reserving
 from flashsale.scripts.calls import Glance, Look, Resolved, Sweep
 from flashsale.scripts.loader import load
-from flashsale.store.client import Store
+from flashsale.store.client import Store, sale_recovering
 from flashsale.store.gather import Gathers
 from flashsale.store.lane import Lane
 from flashsale.store.streams import Tail
@@ -58,12 +58,31 @@ class SaleStore:
             return sorted(_text(field) for field in await redis.hkeys(keys.SALES))
 
     async def definition(self, sale: str) -> StoredDefinition | None:
-        """The definition in force, or None when there is no such sale."""
+        """The definition in force, or None when there is no such sale.
+
+        Raises:
+            SaleRecoveringError: there was one, and it is lost until the sale was recovered.
+        """
         async with self._store.guard() as redis:
-            text, version = await redis.hmget(SaleKeys.of(sale).sale, ["definition", "version"])
+            text, version, recovering = await redis.hmget(
+                SaleKeys.of(sale).sale, ["definition", "version", "recovering"]
+            )
         if text is None or version is None:
+            if recovering is not None:
+                raise sale_recovering()
             return None
         return StoredDefinition(SaleDefinition.model_validate_json(text), int(version))
+
+    async def recovering(self, sales: Sequence[str]) -> set[str]:
+        """Those of the sales that stay as they are until `flashsale recover`."""
+        if not sales:
+            return set()
+        async with self._store.guard() as redis:
+            pipe = redis.pipeline(transaction=False)
+            for sale in sales:
+                pipe.hexists(SaleKeys.of(sale).sale, "recovering")
+            found = await pipe.execute()
+        return {sale for sale, marked in zip(sales, found, strict=True) if marked}
 
     def lane(self) -> Lane:
         """A connection of its own for `reserve`."""
@@ -157,7 +176,7 @@ class SaleStore:
         """Up to `limit` facts with a seq above `after`, in order."""
         async with self._store.guard() as redis:
             entries: Any = await redis.xrange(SaleKeys.of(sale).journal, min=str(after + 1), count=limit)
-        return [_fact(entry_id, fields) for entry_id, fields in entries]
+        return [fact_of(entry_id, fields) for entry_id, fields in entries]
 
     async def tail(
         self, after: Mapping[str, int], *, block_ms: int, limit: int = _PAGE
@@ -169,7 +188,7 @@ class SaleStore:
         by_key = {SaleKeys.of(sale).journal: sale for sale in after}
         ids = {SaleKeys.of(sale).journal: f"{seq}-{_LAST_OF_SEQ}" for sale, seq in after.items()}
         found = await self._tail.read(ids, block_ms=block_ms, limit=limit)
-        return {by_key[key]: [_fact(*entry) for entry in entries] for key, entries in found}
+        return {by_key[key]: [fact_of(*entry) for entry in entries] for key, entries in found}
 
     async def reservations(self, sale: str, tokens: Sequence[str]) -> list[Reservation | None]:
         """Some reservations (at most 1000) as they are stored, one for each token.
@@ -197,7 +216,8 @@ class SaleStore:
         await self._tail.close()
 
 
-def _fact(entry_id: bytes, fields: dict[bytes, bytes]) -> Fact:
+def fact_of(entry_id: bytes, fields: dict[bytes, bytes]) -> Fact:
+    """The fact of an entry of a journal."""
     seq, _, at_ms = entry_id.decode().partition("-")
     # Of our scripts a fact has one field; the audit names one that has more, as a type that nobody knows.
     kind = b"+".join(fields).decode(errors="replace")

@@ -15,6 +15,7 @@ from flashsale.engine.till import Till
 from flashsale.providers.protocol import ProviderError
 from flashsale.settings import Settings
 from flashsale.store.client import Store, StoreUnavailableError
+from flashsale.store.fence import Fence
 from flashsale.store.payments import PaymentStore
 from flashsale.store.sales import SaleStore
 from flashsale.workers.outbox import run_outbox
@@ -47,7 +48,9 @@ async def _run_payments(
     settings: Settings, redis_url: str, stop: asyncio.Event, step: Callable[[str], None]
 ) -> None:
     """Takes payments, and ends the holds that nobody pays for."""
-    store = Store.connect(redis_url, timeout_ms=settings.redis_timeout_ms)
+    store = Store.connect(
+        redis_url, timeout_ms=settings.redis_timeout_ms, fence=Fence.of(settings.archive_url)
+    )
     timeout_s = settings.redis_timeout_ms / 1000
     sales, payments = SaleStore(store, timeout_s=timeout_s), PaymentStore(store, timeout_s=timeout_s)
     configured = providers.configured(settings)

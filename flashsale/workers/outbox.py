@@ -9,8 +9,10 @@ from flashsale.engine.cloudevents import EventMaker
 from flashsale.engine.publisher import Publisher
 from flashsale.settings import Settings
 from flashsale.store.client import Store, StoreUnavailableError
+from flashsale.store.fence import Fence
 from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
+from flashsale.workers.deliveries import run_deliveries
 
 LOOK_S = 0.25
 """How often new sales are looked for."""
@@ -23,7 +25,9 @@ log = structlog.get_logger(__name__)
 
 async def run_outbox(settings: Settings, redis_url: str, stop: asyncio.Event) -> None:
     """Sends out what the journals say until `stop` is set; a failing store is tried again."""
-    store = Store.connect(redis_url, timeout_ms=settings.redis_timeout_ms)
+    store = Store.connect(
+        redis_url, timeout_ms=settings.redis_timeout_ms, fence=Fence.of(settings.archive_url)
+    )
     timeout_s = settings.redis_timeout_ms / 1000
     sales, orders = SaleStore(store, timeout_s=timeout_s), OrderStore(store, timeout_s=timeout_s)
     publisher = Publisher(
@@ -32,6 +36,15 @@ async def run_outbox(settings: Settings, redis_url: str, stop: asyncio.Event) ->
     try:
         async with asyncio.TaskGroup() as work:
             work.create_task(publish(publisher, sales, stop))
+            work.create_task(run_deliveries(settings, redis_url, stop))
+            if settings.archive_url is not None:
+                # Imported when there is one: with what it needs it takes as long as all the rest.
+                from flashsale.workers.guard import run_guard  # noqa: PLC0415 - see above
+
+                guarding = run_guard(
+                    settings.archive_url, redis_url, stop, timeout_ms=settings.redis_timeout_ms
+                )
+                work.create_task(guarding)
     finally:
         await orders.close()
         await sales.close()

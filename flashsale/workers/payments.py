@@ -73,6 +73,8 @@ class PaymentWorker:
         self._claim_ms = claim_ms
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._sales: list[str] = []
+        self._recovering: set[str] = set()
+        """Sales that wait for `flashsale recover`: nothing of theirs is done until then."""
         self._waiting: set[str] = set()
         """Sales in which something waits for its turn or to be tried again."""
         self._something_waits = asyncio.Event()
@@ -122,6 +124,7 @@ class PaymentWorker:
         sales = await self._till.sales.sale_ids()
         if await self._store.exists(STRAY):
             sales.append(STRAY)
+        sales = await self._without_recovering(sales)
         for sale in sales:
             if sale not in self._sales:
                 await self._store.join(sale)
@@ -130,6 +133,14 @@ class PaymentWorker:
         if self._waiting:
             self._something_waits.set()
         return LOOK_S
+
+    async def _without_recovering(self, sales: list[str]) -> list[str]:
+        recovering = await self._till.sales.recovering(sales)
+        for sale in sorted(recovering - self._recovering):
+            log.warning("payments.recovering", sale=sale, reason="it waits for `flashsale recover`")
+        self._recovering = recovering
+        self._waiting -= recovering
+        return [sale for sale in sales if sale not in recovering]
 
     async def _take_new(self) -> float:
         sales = self._sales

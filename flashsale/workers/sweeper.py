@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 
 from flashsale import metrics
-from flashsale.store.client import StoreUnavailableError
+from flashsale.store.client import SaleRecoveringError, StoreUnavailableError
 from flashsale.store.sales import SaleStore
 
 BATCH: Final = 200
@@ -27,6 +27,8 @@ class Sweeper:
         """Sales that need no visit before this loop time."""
         self._failing: set[str] = set()
         """Sales that could not be swept when they were last tried; the others come before them."""
+        self._recovering: set[str] = set()
+        """Sales that wait for `flashsale recover`: of each it is said once."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweeps until `stop` is set; a failing store is tried again."""
@@ -53,7 +55,15 @@ class Sweeper:
         for sale in sorted(await self._store.sale_ids(), key=self._failing.__contains__):
             if self._quiet.get(sale, 0.0) <= now:
                 self._failing.add(sale)
-                ended += await self._sweep_sale(sale, now)
+                try:
+                    ended += await self._sweep_sale(sale, now)
+                except SaleRecoveringError as error:
+                    self._quiet[sale] = now + _QUIET_S
+                    if sale not in self._recovering:
+                        self._recovering.add(sale)
+                        log.warning("sweeper.recovering", sale=sale, reason=error.reason)
+                else:
+                    self._recovering.discard(sale)
                 self._failing.remove(sale)
         return ended
 

@@ -33,6 +33,7 @@ Test = TypeVar("Test", bound=Callable[..., None])
 STRANGERS = {"apiKey": "nobody", "shopperToken": "nobody"}
 NOT_HERE = {
     "unavailable": "the store is well here",
+    "recovering": "the store has never been away here",
     "busy": "so is the server",
     "too_large": "few of the bodies made up are",
     "200": "of `reserve`: a replay takes two requests that belong together",

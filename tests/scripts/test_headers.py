@@ -12,11 +12,12 @@ from redis.asyncio import Redis
 from flashsale.keys import GLOBAL, PACE, PER_SALE, PER_WEBHOOK, SaleKeys, WebhookKeys
 from flashsale.model import outcomes
 from flashsale.model.events import Event, Tally
+from flashsale.model.facts import Fact
 from flashsale.model.jobs import Job
 from flashsale.model.payment import HEADER_BYTES as PAYMENT_BYTES
 from flashsale.model.payment import MONEY_BYTES, Fate, Money, PaymentStatus
 from flashsale.model.reservation import ENTRY_BYTES, HEADER_BYTES, State
-from flashsale.scripts import calls, loader, payments, webhooks
+from flashsale.scripts import calls, guarding, loader, payments, webhooks
 from flashsale.scripts import reserve as reserving
 from flashsale.scripts.payments import ChargeClaim
 from flashsale.store.orders import publish_args
@@ -30,6 +31,7 @@ GROUPS = {
     "queue": KEYS.queue(),
     "pace": (PACE,),
     "orders": (KEYS.orders,),
+    "compared": KEYS.compared(),
     "lease": (WEBHOOK.lease,),
     "webhook": WEBHOOK.all(),
 }
@@ -42,6 +44,7 @@ GROUP_OF = {
     **dict.fromkeys(("dispatch", "defer", "revive"), "queue"),
     "pace": "pace",
     "publish": "orders",
+    "compare": "compared",
     "lease": "lease",
     "advance": "webhook",
 }
@@ -58,6 +61,7 @@ ENUMS: dict[str, type[IntEnum]] = {
     "refund": outcomes.Refund,
     "settle": outcomes.Settle,
     "advance": outcomes.Advance,
+    "compare": outcomes.Compare,
 }
 CODE_NAMES = {"CONFIRMED": "CONFIRMED_IN_TIME", "CANCELLED": "IS_CANCELLED", "REFUNDED": "IS_REFUNDED"}
 """What an outcome is called in the code where a state has its name."""
@@ -67,6 +71,7 @@ FLAGS = {
     "cancel": "allow-oom",
     "expire": "allow-oom",
     "set_state": "allow-oom",
+    "compare": "allow-oom",
     "lease": "allow-oom",
     "advance": "allow-oom",
 }
@@ -269,6 +274,7 @@ CALLS: dict[str, tuple[Callable[[Redis], Awaitable[Any]], int]] = {
     ),
     "revive": (lambda r: payments.revive(r, KEYS, ["0-1"], now_ms=7), 1),
     "pace": (lambda r: payments.pace(r, "sim", rate=5, wanted=0, now_ms=7), 0),
+    "compare": (lambda r: guarding.compare(r, KEYS, Fact(7, 1, "sale.opened", b"")), 0),
     "lease": (lambda r: webhooks.lease(r, WEBHOOK, "me", ttl_ms=7, take=False), 0),
     "advance": (
         lambda r: webhooks.advance(r, WEBHOOK, "me", SALE, before=7, after=8, retry=None, attempt=None),

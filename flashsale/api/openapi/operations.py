@@ -12,7 +12,7 @@ PROBLEM_JSON: Final = "application/problem+json"
 
 Method = Literal["get", "put", "post", "delete"]
 
-UNAVAILABLE: Final = ("unavailable",)
+UNAVAILABLE: Final = ("unavailable", "recovering")
 """What every operation may answer that has to ask the store."""
 BODY: Final = ("malformed", "too_large", "unsupported_media_type", "invalid")
 """What every operation may answer that takes a JSON body."""

@@ -334,6 +334,17 @@ KINDS: Final[tuple[ProblemKind, ...]] = (
         headers=("Retry-After",),
     ),
     ProblemKind(
+        code="recovering",
+        status=503,
+        title="Recovering",
+        meaning=(
+            "The store has come back with less than the archive has seen, or nobody has looked yet: so that no unit is sold "
+            "twice, nothing is changed before that was made good. Repeat the request after the seconds in `Retry-After`."
+        ),
+        detail="The sale is being brought back from the archive. Nothing was changed.",
+        headers=("Retry-After",),
+    ),
+    ProblemKind(
         code="payments_unavailable",
         status=503,
         title="No payments",
