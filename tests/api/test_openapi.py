@@ -13,12 +13,14 @@ from click.testing import CliRunner
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from flashsale.api import bodies
+from flashsale.api import bodies, webhooks
 from flashsale.api.app import build_app
 from flashsale.api.docs_page import CONTENT_SECURITY_POLICY, render
-from flashsale.api.openapi import document, payment_schemas, schemas, shapes
+from flashsale.api.openapi import document, payment_schemas, schemas, shapes, webhook_schemas
 from flashsale.api.openapi.problems import KINDS
 from flashsale.cli.main import cli
+from flashsale.engine.webhooks import ID as WEBHOOK_ID
+from flashsale.model.webhooks import MAX_URL_CHARACTERS
 from flashsale.settings import load_settings
 
 DOCUMENT = document()
@@ -146,6 +148,10 @@ def test_the_limits_are_those_that_are_checked() -> None:
     assert schemas.MAX_QUANTITY == bodies.MAX_QUANTITY
     assert shapes.MAX_REASON_CHARACTERS == bodies.MAX_REASON
     assert f"^{bodies.JOB_ID.pattern}$" == payment_schemas.JOB_ID
+    assert webhook_schemas.MAX_NUMBER == webhooks.MAX_NUMBER
+    assert webhook_schemas.MAX_LIMIT == webhooks.MAX_LIMIT
+    assert webhook_schemas.MAX_URL_CHARACTERS == MAX_URL_CHARACTERS
+    assert f"^{WEBHOOK_ID.pattern}$" == webhook_schemas.WEBHOOK_ID
     parameter = DOCUMENT["components"]["parameters"]["IdempotencyKey"]
     assert parameter["schema"]["maxLength"] == bodies.MAX_KEY
     assert DOCUMENT["components"]["schemas"]["Sku"]["maxLength"] == bodies.MAX_SKU

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from flashsale import __version__
+from flashsale.api.openapi import webhook_operations
 from flashsale.api.openapi.catalogue import OPERATIONS
 from flashsale.api.openapi.operations import component_responses
 from flashsale.api.openapi.problems import Schema
@@ -25,6 +26,10 @@ TAGS: Final = (
     {
         "name": "Payments",
         "description": "From a hold to an order, or back: what shoppers, support and providers do.",
+    },
+    {
+        "name": "Webhooks",
+        "description": "Orders, and whatever else happens, sent to an address as they come.",
     },
     {"name": "Callers", "description": "Who may call, and how they come by it."},
     {"name": "Server", "description": "What the operator of a server needs."},
@@ -111,6 +116,7 @@ def _parameters() -> dict[str, Schema]:
         "Key": in_path(
             "key", {"type": "string", "pattern": "^[0-9a-f]{12}$"}, "Id of the API key.", "3f9a0c51d2e8"
         ),
+        **webhook_operations.parameters(),
         "IdempotencyKey": {
             "name": "Idempotency-Key",
             "in": "header",
@@ -132,7 +138,7 @@ def _headers() -> dict[str, Schema]:
     wait = {"type": "integer", "minimum": 0}
 
     return {
-        "Location": header("Path of the reservation.", {"type": "string", "format": "uri-reference"}),
+        "Location": header("Path of what was made.", {"type": "string", "format": "uri-reference"}),
         "Retry-After": header("Seconds to wait before the next try.", wait),
         "Retry-After-Sometimes": header("Seconds to wait, where it helps to.", wait, required=False),
         "WWW-Authenticate": header("The way to authenticate: Bearer.", {"type": "string"}),

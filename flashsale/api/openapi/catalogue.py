@@ -6,6 +6,7 @@ from flashsale.api.openapi import examples
 from flashsale.api.openapi.operations import BODY, CALLER, UNAVAILABLE, Answer, Operation
 from flashsale.api.openapi.payment_operations import PAYMENTS
 from flashsale.api.openapi.shapes import reference
+from flashsale.api.openapi.webhook_operations import WEBHOOKS
 
 SALES_KEY: Final = (("apiKey", ("sales",)),)
 ROOT_KEY: Final = (("apiKey", ()),)
@@ -355,5 +356,5 @@ SERVER: Final = (
     ),
 )
 
-OPERATIONS: Final = (*SALES, *RESERVATIONS, *PAYMENTS, *CALLERS, *SERVER)
+OPERATIONS: Final = (*SALES, *RESERVATIONS, *PAYMENTS, *WEBHOOKS, *CALLERS, *SERVER)
 """Every operation, in the order of the documentation."""

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from flashsale.api.openapi import payment_schemas
+from flashsale.api.openapi import payment_schemas, webhook_schemas
 from flashsale.api.openapi.problems import KINDS, Schema
 from flashsale.api.openapi.shapes import (
     COUNT,
@@ -39,6 +39,7 @@ def all_schemas() -> dict[str, Schema]:
         **_books(),
         **_reservations(),
         **payment_schemas.all_schemas(),
+        **webhook_schemas.all_schemas(),
         **_callers(),
         **_problems(),
     }
