@@ -13,6 +13,8 @@ STAMP := $(VENV)/.installed
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 REDIS_SERVER ?= redis-server
 ARGS ?=
+# Two tests at a time, those of a file one after the other: most of them wait for processes to start, or for a hold to end.
+PARALLEL ?= --numprocesses 2 --dist loadfile
 
 .PHONY: help demo test test-long test-fast test-redis lint format bench venv lock clean
 
@@ -23,18 +25,18 @@ demo: $(STAMP) ## sell out a real flash sale on this machine and audit it
 	@$(BIN)/flashsale demo $(ARGS)
 
 test: $(STAMP) ## run the tests, but for those that take a minute or more
-	@$(BIN)/pytest -m "not long" $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) -m "not long" $(ARGS)
 
 test-long: $(STAMP) ## run the tests that take a minute or more: kill -9 at every step, ten thousand payments, every lie
-	@$(BIN)/pytest -m long $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) -m long $(ARGS)
 
 test-fast: $(STAMP) ## run every test that takes no more than a few seconds
-	@$(BIN)/pytest -m "not slow and not long" $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) -m "not slow and not long" $(ARGS)
 
 # The rest either talks to no server or, as packaging and the demo, always to its own.
 test-redis: $(STAMP) ## run the tests against the redis-server on the PATH (or REDIS_SERVER=...)
 	@server=$$(command -v "$(REDIS_SERVER)") || { echo "no $(REDIS_SERVER) on the PATH: install it, or say REDIS_SERVER=/path/to/it" >&2; exit 1; }; \
-	FLASHSALE_TEST_SERVER="$$server" $(BIN)/pytest -m "not long" --ignore=tests/packaging --ignore=tests/model --ignore=tests/demo \
+	FLASHSALE_TEST_SERVER="$$server" $(BIN)/pytest $(PARALLEL) -m "not long" --ignore=tests/packaging --ignore=tests/model --ignore=tests/demo \
 		--ignore=tests/simulator --ignore=tests/providers $(ARGS)
 
 lint: $(STAMP) ## check style and types

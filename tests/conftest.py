@@ -16,9 +16,14 @@ from flashsale.process.embedded import EmbeddedValkey
 from flashsale.store.client import Store
 from flashsale.store.sales import SaleStore
 from tests.support.books import faults_of
+from tests.support.postgres import Postgres
 from tests.support.sales import Clock
 from tests.support.server import MEMORY_ONLY, binary, plain
 from tests.support.shop import Shop
+
+
+PATIENCE_MS = 20_000
+"""What a test that is about something else lets the server take: a busy machine is no failure."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,9 +56,24 @@ def own_server(tmp_path: Path) -> Iterator[EmbeddedValkey]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The PostgreSQL server of the session. A test that kills it starts it again."""
+    with Postgres(fsync="off") as running:
+        yield running
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The address of a fresh database."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)
+
+
 @pytest.fixture
 async def store(valkey: str) -> AsyncIterator[Store]:
-    store = Store.connect(valkey)
+    store = Store.connect(valkey, timeout_ms=PATIENCE_MS)
     yield store
     await store.close()
 
@@ -66,7 +86,7 @@ def redis(store: Store) -> "Redis":
 
 @pytest.fixture
 async def sale_store(store: Store) -> AsyncIterator[SaleStore]:
-    sale_store = SaleStore(store)
+    sale_store = SaleStore(store, timeout_s=PATIENCE_MS / 1000)
     yield sale_store
     await sale_store.close()
 
