@@ -61,6 +61,12 @@ WEBHOOK_DELIVERIES = Counter(
 WEBHOOKS_SWITCHED_OFF = Counter(
     "flashsale_webhooks_switched_off", "Webhooks that were switched off, by reason.", ["reason"]
 )
+FACTS_ARCHIVED = Counter("flashsale_facts_archived", "Facts copied into the archive.")
+ARCHIVE_LAG = Gauge(
+    "flashsale_archive_lag",
+    "Facts of all sales that the archive does not have yet.",
+    multiprocess_mode="livemax",
+)
 WORKERS_ALIVE = Gauge("flashsale_http_workers", "HTTP workers running.", multiprocess_mode="livesum")
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Self
 
-from sqlalchemy import Connection, Engine, Insert, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Engine, Insert, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flashsale.archive import database
+from flashsale.archive.bulk import load
 from flashsale.archive.errors import explained
 from flashsale.archive.migrate import upgrade
 from flashsale.archive.rows import (
@@ -41,7 +42,7 @@ class Archive:
         self._engine = engine
         self._where = where
         upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self._begin_position: Insert = upsert(POSITIONS).on_conflict_do_nothing()
+        self._begin_position = upsert(POSITIONS).on_conflict_do_nothing().returning(POSITIONS.c.seq)
         order = upsert(ORDERS)
         self._make_order: Insert = order.on_conflict_do_update(
             index_elements=_KEY,
@@ -98,7 +99,7 @@ class Archive:
             if not self._advance(connection, sale, shard, after, facts):
                 connection.rollback()
                 return False
-            connection.execute(insert(FACTS), rows)
+            load(connection, FACTS, rows)
             if made:
                 connection.execute(self._make_order, made)
             if undone:
@@ -118,7 +119,7 @@ class Archive:
             if sequences and sequences[0] != 1:
                 raise ValueError(f"the first order of {sale} has the number {sequences[0]}")
             row["sequence"] = sequences[-1] if sequences else 0
-            return connection.execute(self._begin_position, row).rowcount == 1
+            return connection.execute(self._begin_position, row).first() is not None
         move = update(POSITIONS).where(
             POSITIONS.c.sale == sale, POSITIONS.c.shard == shard, POSITIONS.c.seq == after
         )
