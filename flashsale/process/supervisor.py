@@ -35,6 +35,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HTTP_WORKER = "flashsale.process.http_worker"
 BACKGROUND_WORK = "flashsale.process.work_main"
 SIMULATOR = "flashsale.process.simulator_main"
+METRICS_PREFIX = "flashsale-metrics-"
 PARTS = ("payments", "orders")  # of the background work, a process each: neither has to wait for the other
 
 logger = structlog.get_logger(__name__)
@@ -233,11 +234,20 @@ class Supervisor:
 @contextmanager
 def _metrics_dir() -> Iterator[Path]:
     """A directory in which the processes of this run share their metrics."""
-    path = Path(tempfile.mkdtemp(prefix="flashsale-metrics-"))
+    _tidy_up()
+    path = Path(tempfile.mkdtemp(prefix=f"{METRICS_PREFIX}{os.getpid()}-"))
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _tidy_up() -> None:
+    """Remove the directories of supervisors that were killed: nobody else does."""
+    for left in Path(tempfile.gettempdir()).glob(f"{METRICS_PREFIX}*-*"):
+        owner = left.name.removeprefix(METRICS_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _child_env(settings: Settings, metrics_dir: Path | None = None) -> dict[str, str]:

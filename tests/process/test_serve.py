@@ -135,16 +135,21 @@ def test_whatever_dies_comes_back(serve_embedded: Serve) -> None:
 
 @pytest.mark.parametrize("round_number", range(2))
 def test_nothing_is_left_when_the_supervisor_is_killed(
-    serve_embedded: Serve, data_dir: Path, round_number: int
+    serve_embedded: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, round_number: int
 ) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     server = serve_embedded("--workers", "2")
     server.define_sale("a-sale")
     family = server.program.family()
     assert len(family) == 7
     server.program.send(signal.SIGKILL)
     ended(family)
+    left = list(temporary.iterdir())
     again = serve_embedded()
     eventually(lambda: again.available("a-sale") == 7, "the sale is there again")
+    assert not [path for path in left if path.exists()]
 
 
 def test_nothing_is_left_when_it_is_killed_while_it_starts(serve_embedded: Serve) -> None:
