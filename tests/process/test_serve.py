@@ -146,6 +146,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed(
     assert len(family) == 7
     server.program.send(signal.SIGKILL)
     ended(family)
+    server.program.wait()
     left = list(temporary.iterdir())
     again = serve_embedded()
     eventually(lambda: again.available("a-sale") == 7, "the sale is there again")
