@@ -22,6 +22,7 @@ _ALIVE: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
     "application_name": "flashsale",
+    "client_encoding": "utf8",
 }
 
 
