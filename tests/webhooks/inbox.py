@@ -1,0 +1,180 @@
+"""A receiver of webhooks on a real socket, which answers as a test likes, and a deliverer to send to it.
+
+- `Inbox`: notes every message; `answers` decides what is said to each, 204 unless told otherwise.
+- `inbox()`: one that listens.
+- `delivering(...)`: publisher and deliverer at work in this process, with leases of one second.
+- `Hands`: the clock of a deliverer, which a test puts forward instead of waiting.
+- `verified(message, secret)`: by the official library; `read(message)`: by that of CloudEvents.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+from cloudevents.core.bindings.http import HTTPMessage, from_http
+from cloudevents.core.formats.json import JSONFormat
+from standardwebhooks import Webhook as OfficialWebhook
+from standardwebhooks import WebhookVerificationError
+
+from flashsale.engine.cloudevents import EventMaker
+from flashsale.engine.outgoing import Outbox
+from flashsale.engine.publisher import Publisher
+from flashsale.store.client import Store
+from flashsale.store.orders import OrderStore
+from flashsale.store.sales import SaleStore
+from flashsale.store.webhooks import WebhookStore
+from flashsale.webhooks.addresses import Guard
+from flashsale.webhooks.sender import Sender
+from flashsale.workers.deliveries import Deliverer
+from flashsale.workers.outbox import publish
+
+PATIENCE_S = 60.0
+LEASE_MS = 1000
+
+
+@dataclass(frozen=True)
+class Message:
+    """One webhook as it came."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    at: float
+
+    @property
+    def event(self) -> dict[str, Any]:
+        return dict(orjson.loads(self.body))
+
+    @property
+    def sequence(self) -> int:
+        return int(self.event["sequence"])
+
+    @property
+    def sale(self) -> str:
+        return str(self.event["data"]["sale"])
+
+
+def verified(message: Message, *secrets: str) -> bool:
+    """Whether the official library accepts the message with every one of these secrets."""
+    try:
+        for secret in secrets:
+            OfficialWebhook(secret).verify(message.body, dict(message.headers))
+    except WebhookVerificationError:
+        return False
+    return True
+
+
+def read(message: Message) -> Any:
+    """The event as the official library of CloudEvents reads it."""
+    headers = {name.lower(): value for name, value in message.headers.items()}
+    return from_http(HTTPMessage(headers=headers, body=message.body), JSONFormat())
+
+
+Answers = Callable[[Message, web.Request], Awaitable[web.StreamResponse]]
+
+
+class Inbox:
+    """What has come, in the order of coming. Every path is a receiver of its own."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.messages: list[Message] = []
+        self.answers: Answers | None = None
+        self.statuses: dict[str, int] = {}
+        """Path -> the status that is answered there."""
+        self._changed = asyncio.Event()
+
+    def at(self, path: str) -> list[Message]:
+        return [each for each in self.messages if each.path == path]
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        headers = dict(request.headers)
+        message = Message(request.path, headers, await request.read(), time.monotonic())
+        self.messages.append(message)
+        self._changed.set()
+        if self.answers is not None:
+            return await self.answers(message, request)
+        return web.Response(status=self.statuses.get(request.path, 204))
+
+    async def until(self, enough: Callable[[], Any]) -> None:
+        """Waits until enough has come."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not enough():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@asynccontextmanager
+async def inbox(port: int = 0) -> AsyncIterator[Inbox]:
+    made = Inbox()
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", made.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield made
+    finally:
+        await runner.cleanup()
+
+
+class Hands:
+    """The hands of a clock: real time, and whatever a test puts them forward."""
+
+    def __init__(self) -> None:
+        self._ahead_ms = 0
+
+    def __call__(self) -> int:
+        return round(time.time() * 1000) + self._ahead_ms
+
+    def forward(self, seconds: float) -> None:
+        self._ahead_ms += round(seconds * 1000)
+
+
+@asynccontextmanager
+async def delivering(
+    url: str, *, hands: Hands | None = None, timeout_s: float = 5, days: float = 5
+) -> AsyncIterator[None]:
+    """A publisher and a deliverer, with connections of their own, as long as the block lasts."""
+    store = Store.connect(url)
+    sales, orders, stop = SaleStore(store), OrderStore(store), asyncio.Event()
+    maker = EventMaker(sales, "test")
+    sender = Sender(Guard(private_networks=True), timeout_s=timeout_s)
+    deliverer = Deliverer(
+        WebhookStore(store),
+        sales,
+        Outbox(orders, sales, maker),
+        sender,
+        days=days,
+        lease_ms=LEASE_MS,
+        clock_ms=hands or Hands(),
+        chance=lambda: 0.0,
+    )
+    try:
+        async with asyncio.TaskGroup() as work:
+            work.create_task(publish(Publisher(sales, orders, maker), sales, stop))
+            work.create_task(deliverer.run(stop))
+            try:
+                yield
+            finally:
+                stop.set()
+    finally:
+        await sender.close()
+        await orders.close()
+        await sales.close()
+        await store.close()
+
+
+async def eventually(look: Callable[[], Awaitable[Any]], what: str) -> Any:
+    """What `look` answers as soon as that is true."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (seen := await look()):
+        assert time.monotonic() < deadline, f"never came true: {what}"
+        await asyncio.sleep(0.02)
+    return seen
