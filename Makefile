@@ -43,7 +43,7 @@ lint: $(STAMP) ## check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@if [ -x $(BIN)/shellcheck ]; then $(BIN)/shellcheck .ci/run; fi
+	@if [ -x $(BIN)/shellcheck ]; then $(BIN)/shellcheck .ci/run examples/*.sh; fi
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint deploy/Dockerfile; fi
 
 format: $(STAMP) ## write the code the way lint wants it

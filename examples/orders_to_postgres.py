@@ -1,0 +1,51 @@
+"""An order system in PostgreSQL: every order of the shop, exactly once, whatever dies and whenever.
+
+    SHOP_URL=http://127.0.0.1:8080 SHOP_KEY=... DATABASE_URL=postgresql://user@host/name python orders_to_postgres.py
+
+The position in the feed is stored in the transaction that stores the orders, so either both are there or none is. Let
+whatever runs your services start this one again when it ends, as it does when the database goes away. Of two that run at
+the same time the primary key ends one.
+"""
+
+import asyncio
+import os
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from flashsale.client import Order, OrderFeed
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS shop_orders (
+    sale text, sequence bigint, status text NOT NULL, reservation text NOT NULL, customer text NOT NULL,
+    items jsonb NOT NULL, amount bigint NOT NULL, amount_due bigint NOT NULL, currency text NOT NULL,
+    at timestamptz NOT NULL, PRIMARY KEY (sale, sequence));
+CREATE TABLE IF NOT EXISTS shop_position (name text PRIMARY KEY, cursor text NOT NULL);
+INSERT INTO shop_position VALUES ('orders', '') ON CONFLICT DO NOTHING
+"""
+INSERT = "INSERT INTO shop_orders VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+
+
+def row(order: Order) -> tuple[object, ...]:
+    items = Jsonb(order.event["data"]["items"])
+    about = (order.sale, order.sequence, order.status, order.reservation, order.customer, items)
+    return (*about, order.amount, order.amount_due, order.currency, order.time)
+
+
+async def main() -> None:
+    async with await psycopg.AsyncConnection.connect(os.environ["DATABASE_URL"]) as database:
+        await database.execute(TABLES)
+        found = await database.execute("SELECT cursor FROM shop_position WHERE name = 'orders'")
+        (position,) = await found.fetchone() or ("",)  # a text that is empty at first
+        await database.commit()
+        feed = OrderFeed(os.environ["SHOP_URL"], os.environ["SHOP_KEY"], after=position)
+        async for orders in feed.pages():
+            async with database.cursor() as cursor:
+                await cursor.executemany(INSERT, [row(order) for order in orders])
+                await cursor.execute("UPDATE shop_position SET cursor = %s", (orders[-1].cursor,))
+            await database.commit()
+            print(f"{len(orders)} more, the last one {orders[-1].reservation}", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
