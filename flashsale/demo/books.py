@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
-from flashsale.client import ApiError, Client
+from flashsale.client import ApiError, Client, UnreachableError
 from flashsale.demo.case import Books, Counters, Kept, Reconciled, Sum, Sums
+from flashsale.demo.order_books import Delivered
+from flashsale.demo.order_process import OrderSystem
 from flashsale.demo.provider import read_entries
+from flashsale.model.events import Tally
 
 READERS = 32
 """Reservations are read back this many at a time."""
@@ -24,6 +29,18 @@ async def free_name(brand: Client, wanted: str) -> str:
     taken = {sale["id"] for sale in await brand.sales()}
     names = (wanted if number == 1 else f"{wanted}-{number}" for number in range(1, len(taken) + 2))
     return next(name for name in names if name not in taken)
+
+
+@asynccontextmanager
+async def order_key(brand: Client) -> AsyncIterator[str]:
+    """An API key that may read orders and nothing else; it is revoked afterwards."""
+    made = await brand.create_key("demo: order system", ["orders"])
+    try:
+        yield str(made["key"])
+    finally:
+        # A server that has ended has no use for it either.
+        with suppress(ApiError, UnreachableError):
+            await brand.revoke_key(made["id"])
 
 
 async def settle(brand: Client, sale: str, hold_seconds: float) -> Reconciled:
@@ -45,8 +62,29 @@ async def settle(brand: Client, sale: str, hold_seconds: float) -> Reconciled:
         await asyncio.sleep(LOOK_SECONDS)
 
 
+async def deliver(brand: Client, sale: str, system: OrderSystem) -> tuple[Tally, Delivered]:
+    """Wait until the order system has been told of everything; then the shop's sums of its orders, and its own books.
+
+    It waits no longer than `SETTLE_SECONDS`, as `settle` does.
+    """
+    deadline = monotonic() + SETTLE_SECONDS
+    await system.killed(deadline)
+    while True:
+        summary = await brand.request("GET", f"/v1/sales/{quote(sale, safe='')}/orders/summary")
+        if not summary["behind"] or monotonic() > deadline:
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    await system.caught_up(summary["sequence"], deadline)
+    return _tally(summary), await system.end()
+
+
 async def read_books(
-    brand: Client, provider: Client, sale: str, reservations: list[str], reconciled: Reconciled
+    brand: Client,
+    provider: Client,
+    sale: str,
+    reservations: list[str],
+    reconciled: Reconciled,
+    delivered: tuple[Tally, Delivered],
 ) -> Books:
     """The counters, the audit of the journal, each of these reservations, and the provider's books."""
     stats = await brand.stats(sale)
@@ -66,6 +104,8 @@ async def read_books(
         money={sums["currency"]: _sums(sums) for sums in audit["money"]},
         reconciled=reconciled,
         entries=await read_entries(provider, sale),
+        orders=delivered[0],
+        delivered=delivered[1],
     )
 
 
@@ -96,6 +136,19 @@ async def _kept(brand: Client, gate: asyncio.Semaphore, reservation: str) -> Kep
 def _reconciled(report: dict[str, Any]) -> Reconciled:
     charges = [f"{charge['reference']}: {charge['problem']}" for charge in report["open"]]
     return Reconciled(ok=report["ok"] is True, charges=report["charges"], open=charges)
+
+
+def _tally(summary: dict[str, Any]) -> Tally:
+    confirmed, refunded = summary["confirmed"], summary["refunded"]
+    return Tally(
+        sequence=summary["sequence"],
+        confirmed=confirmed["count"],
+        confirmed_amount=confirmed["amount"],
+        refunded=refunded["count"],
+        refunded_amount=refunded["amount"],
+        currency=summary["currency"],
+        digest=summary["digest"],
+    )
 
 
 def _sums(sums: dict[str, Any]) -> Sums:

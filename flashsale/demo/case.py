@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Literal
 
 from flashsale.demo.messages import Answer, Checkout, Shopper
+from flashsale.demo.order_books import Delivered
 from flashsale.demo.provider import Entry
+from flashsale.model.events import Tally
 from flashsale.model.instants import from_datetime
 
 Fault = Literal[
@@ -28,6 +30,12 @@ Fault = Literal[
     "refunds",
     "amount",
     "sums",
+    "feed_ended",
+    "feed_lost",
+    "feed_untrue",
+    "feed_twice",
+    "feed_gap",
+    "feed_summary",
 ]
 
 NAMED_MAX = 5
@@ -105,7 +113,8 @@ class Books:
     """What the shop and its provider said when everything was over.
 
     `kept` has each reservation that a client was told of, None where the server knows none of that id. `money` is the
-    shop's own account by its journal, by currency; `entries` is what stands in the provider's books.
+    shop's own account by its journal, by currency; `entries` is what stands in the provider's books. `orders` are the
+    shop's sums for order systems, `delivered` is what the order system has in its own books.
     """
 
     items: Mapping[str, Counters] = field(default_factory=dict)
@@ -117,6 +126,8 @@ class Books:
     money: Mapping[str, Sums] = field(default_factory=dict)
     reconciled: Reconciled = Reconciled(ok=False, charges=0)
     entries: list[Entry] = field(default_factory=list)
+    orders: Tally = field(default_factory=Tally)
+    delivered: Delivered = field(default_factory=Delivered)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flashsale.demo.figures import Moment, Result
 from flashsale.demo.messages import Answer
+from flashsale.demo.received import OrderSystemFigures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -172,6 +173,7 @@ def _draw_history(axes: Axes, beside: Axes, result: Result) -> None:
         labels=[f"{label}: {getattr(moments[-1], name):,} in the end" for name, label, _ in FATES],
         step="post",
     )
+    _draw_received(axes, result.order_system, moments[-1].at_ms)
     handles, labels = axes.get_legend_handles_labels()
     checkouts, payments = result.payments.checkouts, result.payments
     beside.axis("off")
@@ -187,6 +189,21 @@ def _draw_history(axes: Axes, beside: Axes, result: Result) -> None:
     axes.set_xlim(0, max(1.0, moments[-1].at_ms / 1000))
     axes.set_ylim(0, max(1, result.units))
     _label(axes, "From hold to order", "seconds since T0, by the clock of Valkey", "units")
+
+
+def _draw_received(axes: Axes, one: OrderSystemFigures, end_ms: float) -> None:
+    """The orders that the order system had: it keeps to what is paid for, but for the time when it was down."""
+    if one.curve:
+        last = one.curve[-1]
+        curve = [*one.curve, (max(last[0], end_ms), last[1])]
+        axes.step(
+            [at_ms / 1000 for at_ms, _ in curve],
+            [orders for _, orders in curve],
+            where="post",
+            color=COLOURS["sold_out"][0],
+            linewidth=1.6,
+            label=f"order system: {last[1]:,} in the end",
+        )
 
 
 def _label(axes: Axes, title: str, x_label: str, y_label: str) -> None:

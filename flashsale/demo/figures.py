@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 from collections import Counter
@@ -13,6 +12,8 @@ import msgspec
 from flashsale.demo.case import Case, Finding, Sold
 from flashsale.demo.definitions import DemoSale
 from flashsale.demo.messages import Answer, Clock, Done
+from flashsale.demo.ranks import percentile
+from flashsale.demo.received import OrderSystemFigures, received_of
 from flashsale.demo.server import Trouble
 from flashsale.demo.takings import Takings, first_holds, takings_of
 
@@ -20,7 +21,7 @@ HOW_MEASURED = (
     "T0 is opens_at and a unit is held at held_until less the hold length, both by the clock of Valkey, "
     "which decides; latencies are of the rush, by the crowd's clock, from the moment a shopper meant to press (T0 "
     "for all who did not press early or twice), so waiting for a free connection, a busy server or a retry is "
-    "counted in full; charges and refunds are read from the provider's own books"
+    "counted in full; charges and refunds are read from the provider's own books, and what the order system has from its own"
 )
 
 
@@ -97,15 +98,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     audit_facts: int
     next_release_at: str | None
     payments: Takings
+    order_system: OrderSystemFigures
     curve: list[tuple[float, int]]
     history: list[Moment]
     machine: str
     files: list[str]
-
-
-def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile of values in ascending order (at least one)."""
-    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def latencies(answers: Iterable[Answer]) -> dict[str, Latency]:
@@ -199,6 +196,7 @@ def result_of(
         audit_facts=books.audit_facts,
         next_release_at=min(releases, default=None),
         payments=takings_of(sale, setting.trouble, case),
+        order_system=received_of(books.delivered, setting.opens_at_ms),
         curve=staircase(instants),
         history=history,
         machine=_machine(),

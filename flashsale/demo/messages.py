@@ -1,7 +1,8 @@
-"""What the demo and its crowd say to each other: one JSON object a line, each with its `type`.
+"""What the demo, its crowd and its order system say to each other: one JSON object a line, each with its `type`.
 
 The parent writes a `Plan` and later an `Opening` to the crowd's standard input; the crowd writes the others
-to its standard output. Secrets travel in the environment, never in a message.
+to its standard output. To the order system it writes where to `TakeOrders`, and is told how far that has come.
+Secrets travel in the environment, never in a message.
 """
 
 from __future__ import annotations
@@ -162,15 +163,51 @@ class Done(msgspec.Struct, frozen=True, tag_field="type", tag="done"):
     ended_ms: float
 
 
+class TakeOrders(msgspec.Struct, frozen=True, tag_field="type", tag="take_orders"):
+    """Of which sale the order system shall read the orders, and in which file it keeps its books."""
+
+    url: str
+    sale: str
+    books: str
+
+
+class Received(msgspec.Struct, frozen=True, tag_field="type", tag="received"):
+    """What stands in the order system's books: orders, how many of them were refunded, and the last sequence.
+
+    `dropped` counts what it was told once more.
+    """
+
+    orders: int = 0
+    refunds: int = 0
+    sequence: int = 0
+    dropped: int = 0
+
+
+class Began(msgspec.Struct, frozen=True, tag_field="type", tag="began"):
+    """The order system reads: so far its books go already, and it is its so-many-th process, from 1."""
+
+    run: int
+    books: Received
+
+
+class Stopped(msgspec.Struct, frozen=True, tag_field="type", tag="stopped"):
+    """The order system cannot go on; it ends after this."""
+
+    reason: str
+
+
 ToCrowd = Plan | Opening
 FromCrowd = Ready | Clock | Progress | Answer | Checkout | Done
+FromOrderSystem = Began | Received | Stopped
 
 _encoder = msgspec.json.Encoder()
 _to_crowd: msgspec.json.Decoder[ToCrowd] = msgspec.json.Decoder(ToCrowd)
 _from_crowd: msgspec.json.Decoder[FromCrowd] = msgspec.json.Decoder(FromCrowd)
+_to_order_system = msgspec.json.Decoder(TakeOrders)
+_from_order_system: msgspec.json.Decoder[FromOrderSystem] = msgspec.json.Decoder(FromOrderSystem)
 
 
-def encode(message: ToCrowd | FromCrowd) -> bytes:
+def encode(message: ToCrowd | FromCrowd | TakeOrders | FromOrderSystem) -> bytes:
     """One line, newline included."""
     return _encoder.encode(message) + b"\n"
 
@@ -183,3 +220,13 @@ def decode_for_crowd(line: bytes) -> ToCrowd:
 def decode_from_crowd(line: bytes) -> FromCrowd:
     """Raises msgspec.DecodeError for a line that is no message."""
     return _from_crowd.decode(line)
+
+
+def decode_for_order_system(line: bytes) -> TakeOrders:
+    """Raises msgspec.DecodeError for a line that is no message."""
+    return _to_order_system.decode(line)
+
+
+def decode_from_order_system(line: bytes) -> FromOrderSystem:
+    """Raises msgspec.DecodeError for a line that is no message."""
+    return _from_order_system.decode(line)

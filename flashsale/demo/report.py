@@ -10,6 +10,7 @@ from rich.text import Text
 
 from flashsale.demo.case import Sum
 from flashsale.demo.figures import Result
+from flashsale.demo.received import OrderSystemFigures
 from flashsale.demo.takings import Takings
 from flashsale.demo.view import KINDS
 from flashsale.model.currency import DECIMALS
@@ -27,6 +28,8 @@ def print_report(console: Console, result: Result) -> None:
         Padding(_checkouts(result.payments), (0, 0, 0, 2)),
         Text(),
         Padding(_money(result.payments), (0, 0, 0, 2)),
+        Text(),
+        Padding(_order_system(result.order_system), (0, 0, 0, 2)),
         Text(),
         Padding(_books(result), (0, 0, 0, 2)),
         Text(),
@@ -168,6 +171,33 @@ def _amount(money: Sum, currency: str) -> tuple[str, str]:
     return f"{money.count:,}", f"{money.amount / 10**decimals:,.{decimals}f} {currency}"
 
 
+def _order_system(one: OrderSystemFigures) -> Table:
+    """What the order system has in its own books."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("the order system")
+    table.add_column("orders", justify="right")
+    table.add_column("")
+    killed = "it was not killed"
+    if one.killed_after is not None:
+        killed = f"killed after {one.killed_after:,}, and started again"
+    rows = [
+        ("received", one.orders, killed),
+        ("refunded", one.refunds, ""),
+        ("doubles dropped", one.dropped, f"last sequence {one.last_sequence:,}"),
+    ]
+    if one.delay_p50_ms is not None:
+        times = (
+            f"p50 {one.delay_p50_ms:,.1f} ms, p99 {one.delay_p99_ms:,.1f} ms, max {one.delay_max_ms:,.1f} ms"
+        )
+        rows.append(("told at once", one.orders + one.refunds - one.waited, times))
+    if one.waited_max_ms is not None:
+        waited = f"made while it was down, {one.waited_max_ms / 1000:,.1f} s before at most"
+        rows.append(("told later", one.waited, waited))
+    for name, count, remark in rows:
+        table.add_row(name, f"{count:,}", Text(remark, style="dim"))
+    return table
+
+
 def _books(result: Result) -> Table:
     table = Table.grid(padding=(0, 2))
     for item in result.items:
@@ -207,7 +237,8 @@ def verdict_panel(result: Result) -> Panel:
         text = Text(
             "Not one unit too many, not one too few, at any time: every 201 is on the server, every place was given "
             "once, every shopper has one answer, and the journal adds up. Every charge in the provider's books is "
-            "one order or was given back, and every order was paid once."
+            "one order or was given back, and every order was paid once. The order system has every order exactly once, "
+            "without a gap, and its sums and digest are the shop's."
         )
         return Panel(text, title="OK", border_style="green", style="green", title_align="left")
     lines = Text("\n".join(f"{finding['fault']}: {finding['detail']}" for finding in result.findings))

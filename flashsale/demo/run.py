@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
@@ -20,14 +21,26 @@ import msgspec
 from rich.console import Console
 
 from flashsale.client import ApiError, Client, UnreachableError
-from flashsale.demo.books import free_name, read_books, settle
+from flashsale.demo.books import deliver, free_name, order_key, read_books, settle
 from flashsale.demo.case import Books, Case
 from flashsale.demo.company import CrowdError, CrowdProcess, crowd_process
 from flashsale.demo.curve import NoMatplotlibError, draw_curve
 from flashsale.demo.definitions import DemoSale
 from flashsale.demo.figures import Moment, Result, Setting, result_of
 from flashsale.demo.keep import keep_open
-from flashsale.demo.messages import Answer, Checkout, Clock, Done, Opening, Plan, Progress, Ready, Shares
+from flashsale.demo.messages import (
+    Answer,
+    Checkout,
+    Clock,
+    Done,
+    Opening,
+    Plan,
+    Progress,
+    Ready,
+    Shares,
+    TakeOrders,
+)
+from flashsale.demo.order_process import OrderSystem, order_system
 from flashsale.demo.report import print_report
 from flashsale.demo.server import Address, Secrets, Trouble, embedded_server
 from flashsale.demo.verdict import judge
@@ -35,6 +48,9 @@ from flashsale.demo.view import Scene, View
 
 LOOK_SECONDS = 0.25
 """The counters are read at most four times a second, as a shop page would read the public view."""
+
+KILL_PART = 3
+"""The order system is killed when it has the third part of what can be sold."""
 
 ServerStarter = Callable[[Secrets, Path, int, Trouble], AbstractAsyncContextManager[Address]]
 """Starts a server with these keys, data directory, number of workers and trouble with payments."""
@@ -49,6 +65,15 @@ class Heard:
     answers: list[Answer] = field(default_factory=list)
     checkouts: list[Checkout] = field(default_factory=list)
     history: list[Moment] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Players:
+    """The processes that use the shop, and where the order system keeps its books."""
+
+    crowd: CrowdProcess
+    orders: OrderSystem
+    books_dir: Path
 
 
 @dataclass(frozen=True)
@@ -97,11 +122,14 @@ async def run_demo(
         provider = await stack.enter_async_context(Client(address.provider, address.provider_secret))
         name = await free_name(brand, options.sale.sale)
         crowd = await stack.enter_async_context(crowd_process(keys.crowd_environment()))
-        setting, heard = await _sell(options, console, address.shop, name, brand, crowd)
+        key = await stack.enter_async_context(order_key(brand))
+        reading = order_system(keys.order_system_environment(key), random.Random(options.seed))
+        players = Players(crowd, await stack.enter_async_context(reading), data_dir / "order-system")
+        setting, heard = await _sell(options, console, address.shop, name, brand, players)
         console.print(
             "Everybody has gone. Waiting for the last holds and refunds, then reading all books ..."
         )
-        case = await _case(options.sale, setting, heard, brand, provider)
+        case = await _case(options.sale, setting, heard, brand, provider, players.orders)
         result = result_of(options.sale, setting, heard.done, case, judge(case), heard.history)
         result = _save(result, heard.answers, options.out_dir, console)
         print_report(console, result)
@@ -110,9 +138,12 @@ async def run_demo(
             await keep_open(options.sale, console, brand, address.shop, keys.root_key)
 
 
-async def _case(sale: DemoSale, setting: Setting, heard: Heard, brand: Client, provider: Client) -> Case:
+async def _case(
+    sale: DemoSale, setting: Setting, heard: Heard, brand: Client, provider: Client, orders: OrderSystem
+) -> Case:
     """All that is to be judged, once nothing moves any more."""
     reconciled = await settle(brand, setting.name, sale.hold_seconds + sale.hold_extension_seconds)
+    delivered = await deliver(brand, setting.name, orders)
     _note(heard, setting.opens_at_ms, await brand.stats(setting.name))
     case = Case(
         stock=sale.stock,
@@ -126,13 +157,14 @@ async def _case(sale: DemoSale, setting: Setting, heard: Heard, brand: Client, p
         books=Books(),
     )
     told = sorted({sold.reservation for sold in case.told})
-    return replace(case, books=await read_books(brand, provider, setting.name, told, reconciled))
+    return replace(case, books=await read_books(brand, provider, setting.name, told, reconciled, delivered))
 
 
 async def _sell(
-    options: DemoOptions, console: Console, url: str, name: str, brand: Client, crowd: CrowdProcess
+    options: DemoOptions, console: Console, url: str, name: str, brand: Client, players: Players
 ) -> tuple[Setting, Heard]:
     """Gather the crowd, define the sale, and watch until nobody waits for anything."""
+    crowd = players.crowd
     address = urlsplit(url)
     plan = Plan(
         host=address.hostname or "127.0.0.1",
@@ -168,8 +200,10 @@ async def _sell(
     opens_at_ms = round(datetime.fromisoformat(view["opens_at"]).timestamp() * 1000)
     await crowd.tell(Opening(opens_at_ms))
     heard = Heard()
-    with View(console, scene) as shown, _looking(brand, name, shown, partial(_note, heard, opens_at_ms)):
+    note = partial(_note, heard, opens_at_ms)
+    with View(console, scene) as shown, _looking(brand, name, shown, players.orders, note):
         shown.say(f"{options.sale.title}: {scene.stock:,} units, opens in {opens_in.total_seconds():.1f} s.")
+        await _take_orders(players, shown, TakeOrders(url, name, str(players.books_dir / f"{name}.sqlite3")))
         await _watch(crowd, shown, heard)
     setting = Setting(
         name=name,
@@ -193,6 +227,13 @@ def _terms(sale: DemoSale) -> str:
     if sale.methods_are_ours:
         said += f"; the definition names no way to pay, so the demo takes {sale.methods[0]}"
     return f"{said}."
+
+
+async def _take_orders(players: Players, shown: View, job: TakeOrders) -> None:
+    """Let the order system read what is sold, and have it killed when it has a part of that."""
+    scene, orders = shown.scene, players.orders
+    orders.said = shown.say
+    await orders.take_orders(job, kill_after=max(1, min(scene.stock, scene.shoppers) // KILL_PART))
 
 
 async def _watch(crowd: CrowdProcess, shown: View, heard: Heard) -> None:
@@ -225,16 +266,20 @@ def _note(heard: Heard, opens_at_ms: int, stats: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _looking(brand: Client, name: str, shown: View, note: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-    """Read the counters of the sale as long as it is shown."""
+def _looking(
+    brand: Client, name: str, shown: View, orders: OrderSystem, note: Callable[[dict[str, Any]], None]
+) -> Iterator[None]:
+    """Read the counters of the sale, and of the order system, as long as it is shown."""
 
     async def look() -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             # A look that fails is only missing from the view; what matters is read, and checked, afterwards.
             with contextlib.suppress(ApiError, UnreachableError):
+                # First, as what it has was sold before.
+                received = orders.received
                 stats = await brand.stats(name)
-                shown.scene.looked(stats)
+                shown.scene.looked(stats, received)
                 note(stats)
 
     task = asyncio.get_running_loop().create_task(look())

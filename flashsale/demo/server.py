@@ -87,6 +87,11 @@ class Secrets:
         """The same for the crowd, which signs its tokens and may do nothing else."""
         return _foreign_environment() | {"FLASHSALE_SHOPPER_SECRET": self.shopper_secret}
 
+    @staticmethod
+    def order_system_environment(key: str) -> dict[str, str]:
+        """The same for the order system, with the key that was made for it."""
+        return _foreign_environment() | {"FLASHSALE_API_KEY": key}
+
 
 class ServerProcess:
     """A running server that ends with this process, however that ends.

@@ -1,7 +1,7 @@
 """The verdict: what the clients were told, held against what the server has in its books.
 
 `judge` is pure: it is given the answers of the crowd and what was read from the server afterwards, and
-returns every contradiction it finds. No findings is the only green. `units` and `money` are its other two parts.
+returns every contradiction it finds. No findings is the only green. `units`, `money` and `orders` are its other parts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from math import inf
 from flashsale.demo.case import NAMED_MAX, Books, Case, Finding, Sold, counted, named
 from flashsale.demo.messages import FINAL, Answer, Shopper
 from flashsale.demo.money import judge_money
+from flashsale.demo.orders import judge_orders
 from flashsale.demo.units import judge_units
 
 
@@ -27,6 +28,7 @@ def judge(case: Case) -> list[Finding]:
         *_limits_kept(case, told),
         *_counters_add_up(case.stock, books),
         *judge_money(case),
+        *judge_orders(books),
         *(Finding("audit", detail) for detail in _audit(books)),
     ]
 

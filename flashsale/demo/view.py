@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from flashsale.demo.messages import Progress
+from flashsale.demo.messages import Progress, Received
 
 FRAMES_PER_SECOND = 8
 PLAIN_SECONDS = 1.0
@@ -55,6 +55,8 @@ class Scene:
     available: int = 0
     held: int = 0
     paid: int = 0
+    received: Received = field(default_factory=Received)
+    """By the order system."""
     hold_seconds: int = 0
     state: str = "scheduled"
     counts: dict[str, int] = field(default_factory=dict)
@@ -63,8 +65,9 @@ class Scene:
     checkouts: dict[str, int] = field(default_factory=dict)
     history: deque[Progress] = field(default_factory=lambda: deque(maxlen=64))
 
-    def looked(self, stats: dict[str, Any]) -> None:
-        """Take in the counters of the sale."""
+    def looked(self, stats: dict[str, Any], received: Received | None = None) -> None:
+        """Take in the counters of the sale, and of the order system."""
+        self.received = received or self.received
         self.state = stats["state"]
         items = stats["items"]
         self.stock, self.available = (sum(item[name] for item in items) for name in ("stock", "available"))
@@ -90,7 +93,10 @@ class Scene:
     def render(self) -> RenderableType:
         """The frame for now."""
         return Panel(
-            Group(self._clock(), Text(), self._units(), Text(), self._answers(), Text(), self._after()),
+            Group(
+                *(self._clock(), Text(), self._units(), self._order_system(), Text()),
+                *(self._answers(), Text(), self._after()),
+            ),
             title=self.title,
             width=78,
         )
@@ -112,10 +118,19 @@ class Scene:
             ("available", self.available, "green"),
             ("held", self.held, "red"),
             ("paid", self.paid, "bright_blue"),
+            ("ordered", self.received.orders - self.received.refunds, "cyan"),
         ):
             bar = ProgressBar(total=max(1, self.stock), completed=units, width=52, complete_style=style)
             table.add_row(name, f"{units:,}", bar)
         return table
+
+    def _order_system(self) -> Text:
+        """Whose the last of the counts is, and what else it has."""
+        return Text(
+            f"{'':10} by the order system, from the feed: confirmed {self.received.orders:,}, "
+            f"refunded {self.received.refunds:,}",
+            style="dim",
+        )
 
     def _answers(self) -> Table:
         table = Table(box=None, pad_edge=False)
@@ -176,7 +191,10 @@ class View:
         pause = PLAIN_SECONDS if scene.waiting or not scene.counts else PLAIN_SECONDS_LATER
         if self._live is None and monotonic() - self._said_at >= pause:
             self._said_at = monotonic()
-            units = f"  available {scene.available:,}, held {scene.held:,}, paid {scene.paid:,}"
+            units = (
+                f"  available {scene.available:,}, held {scene.held:,}, paid {scene.paid:,}, "
+                f"order system {scene.received.orders - scene.received.refunds:,}"
+            )
             if scene.waiting:
                 self.say(f"{units}, answers {sum(scene.counts.values()):,}, waiting {scene.waiting:,}")
             else:

@@ -16,6 +16,8 @@ import jwt
 import orjson
 from aiohttp import web
 
+from tests.demo import lying_feed
+from tests.demo.lying_feed import LyingFeed
 from tests.demo.lying_provider import CURRENCY, LyingProvider
 
 LIES_ABOUT_UNITS = frozenset(
@@ -43,7 +45,7 @@ LIES_ABOUT_MONEY = frozenset(
         "denies_trouble",
     }
 )
-LIES = LIES_ABOUT_UNITS | LIES_ABOUT_MONEY
+LIES = LIES_ABOUT_UNITS | LIES_ABOUT_MONEY | lying_feed.LIES
 DUE = 100
 
 
@@ -52,7 +54,7 @@ def instant(moment: datetime) -> str:
 
 
 class LyingServer:
-    """One sale of one item in memory, and its payment provider."""
+    """One sale of one item in memory, its payment provider, and the feed of its orders."""
 
     def __init__(self, lie: str = "", cuts_first: int = 0, busy_first: int = 0) -> None:
         if lie and lie not in LIES:
@@ -69,6 +71,7 @@ class LyingServer:
         self.presses: list[tuple[str, str]] = []
         self.provider = LyingProvider(lie)
         self.provider.on_paid = self.hear
+        self.feed = LyingFeed(lie)
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -85,6 +88,7 @@ class LyingServer:
                 web.post(f"{reservation}/payment", self.start_payment),
                 web.post("/v1/payments/reconcile", self.reconcile),
                 *self.provider.routes(),
+                *self.feed.routes(),
             ]
         )
         return app
@@ -194,7 +198,7 @@ class LyingServer:
         if reservation["status"] != "held":
             return problem(409, f"already_{reservation['status']}")
         if self.lie == "confirms_without_charge" and not self.charges and not self.count("confirmed"):
-            reservation["status"] = "confirmed"
+            self.confirm(reservation)
             reservation["payment"] = {"status": "paid", "attempt": 1, "reference": "pay_none"}
             return web.json_response(reservation, status=202)
         payment = self.provider.open(reservation["id"], DUE)
@@ -218,7 +222,7 @@ class LyingServer:
             return
         wanted = reservation["status"] == "held" or self.available() > 0
         if wanted and not (self.lie == "refunds_twice" and first):
-            reservation["status"] = "confirmed"
+            self.confirm(reservation)
             reservation["payment"] |= {"status": "paid", "reference": payment["id"]}
             if self.lie == "refunds_orders" and first:
                 self.provider.refund(payment)
@@ -226,6 +230,12 @@ class LyingServer:
         reservation["status"] = "expired"
         reservation["payment"] |= {"status": "refunded"}
         self.provider.refund(payment)
+
+    def confirm(self, reservation: dict[str, Any]) -> None:
+        """It is an order, once."""
+        if reservation["status"] != "confirmed":
+            reservation["status"] = "confirmed"
+            self.feed.confirmed(reservation, instant(datetime.now(UTC)))
 
     # --- what is there ---
 

@@ -8,8 +8,11 @@ import msgspec
 
 from flashsale.demo.case import Books, Case, Counters, Finding, Kept, Reconciled, Sum, Sums
 from flashsale.demo.messages import Answer, Checkout, Kind, Shopper
+from flashsale.demo.order_books import Delivered, OrderLedger, Posting, Standing
+from flashsale.demo.orders import tally_of
 from flashsale.demo.provider import Entry
 from flashsale.demo.verdict import judge
+from flashsale.model.events import Tally
 
 STATUS = {"sale": 201, "replay": 200, "sold_out": 409, "not_open": 409, "busy": 503, "cut": 0, "error": 500}
 OPENS_AT = datetime(2030, 1, 1, tzinfo=UTC)
@@ -89,6 +92,24 @@ def checkout(shopper: int, place: int, outcome: str, **other: Any) -> Checkout:
     return Checkout(**(fields | other))
 
 
+def posting(sequence: int, place: int, status: str = "confirmed", **other: Any) -> Posting:
+    """What the order system was told of the reservation of a place."""
+    fields: dict[str, Any] = {"amount": PRICE, "currency": "EUR", "told_ms": OPENS_AT_MS + 3000 + sequence}
+    return Posting(sequence, status, f"r-{place}", **(fields | other))
+
+
+def ledger_of(kept: dict[str, Kept | None]) -> OrderLedger:
+    """The books of an order system that has all orders of the shop, once."""
+    postings: list[Posting] = []
+    standing = {}
+    for name, one in sorted(kept.items()):
+        if one is not None and one.status in ("confirmed", "refunded"):
+            for status in ("confirmed", "refunded")[: 1 + (one.status == "refunded")]:
+                postings.append(Posting(len(postings) + 1, status, name, one.due, one.currency))
+            standing[name] = Standing(one.status, one.due, one.currency)
+    return OrderLedger(postings, standing)
+
+
 @dataclass
 class Story:
     """Two units, five shoppers.
@@ -146,6 +167,10 @@ class Story:
         }
     )
     reconciled: Reconciled = field(default_factory=lambda: Reconciled(ok=True, charges=3))
+    delivered: Delivered | None = None
+    """None stands for one that has all orders that are kept."""
+    orders: Tally | None = None
+    """None stands for the sums of what was delivered."""
     audit_ok: bool = True
     audit_findings: list[str] = field(default_factory=list)
 
@@ -154,6 +179,7 @@ class Story:
         self.answers[index] = msgspec.structs.replace(self.answers[index], **fields)
 
     def case(self) -> Case:
+        delivered = self.delivered or Delivered(ledger_of(self.kept))
         books = Books(
             items=self.items,
             place=self.place,
@@ -163,6 +189,8 @@ class Story:
             money=self.money,
             reconciled=self.reconciled,
             entries=self.entries,
+            orders=self.orders or tally_of(delivered.ledger.postings),
+            delivered=delivered,
         )
         return Case(
             stock=self.stock,

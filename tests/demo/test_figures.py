@@ -5,8 +5,9 @@ import pytest
 
 from flashsale.demo.curve import NoMatplotlibError, draw_curve
 from flashsale.demo.definitions import load_sale
-from flashsale.demo.figures import Moment, Result, Setting, latencies, percentile, result_of, staircase
+from flashsale.demo.figures import Moment, Result, Setting, latencies, result_of, staircase
 from flashsale.demo.messages import Answer, Clock, Done
+from flashsale.demo.ranks import percentile
 from flashsale.demo.server import Trouble
 from tests.demo.stories import OPENS_AT_MS, PRICE, Story, answer, checkout, instant, unpaid
 

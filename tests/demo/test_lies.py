@@ -10,6 +10,7 @@ from flashsale.cli.demo import play
 from flashsale.demo.messages import Shares
 from flashsale.demo.run import DemoOptions
 from tests.demo.conftest import EVERYBODY_PAYS, Demo, starter
+from tests.demo.lying_feed import KEY
 from tests.demo.lying_server import LIES, LyingServer
 
 FAULTS = {
@@ -30,6 +31,11 @@ FAULTS = {
     "refunds_orders": {"refunds"},
     "hides_charges": {"sums"},
     "denies_trouble": {"sums"},
+    "skips_a_number": {"feed_ended", "feed_lost", "feed_summary"},
+    "hides_an_order": {"feed_lost"},
+    "tells_an_order_twice": {"feed_twice"},
+    "tells_another_amount": {"feed_untrue"},
+    "sums_up_wrongly": {"feed_summary"},
 }
 
 
@@ -71,6 +77,14 @@ async def test_an_honest_server_is_green(demo: Demo) -> None:
     (money,) = result.payments.money
     assert money.charges.count == len(server.charges)
     assert money.charges.amount == money.orders.amount + money.refunds.amount
+    received = result.order_system
+    assert (received.orders, received.last_sequence) == (len(server.feed.events), len(server.feed.events))
+    assert (received.refunds, received.dropped, received.processes) == (0, 0, 2)
+    assert received.killed_after is not None
+    assert f"order system killed (kill -9) after {received.killed_after} orders and started again" in printed
+    assert received.curve[-1][1] == received.orders
+    assert server.feed.readers == {KEY}, "the order system has no other key"
+    assert server.feed.revoked == ["0123456789ab"]
 
 
 async def test_those_who_do_not_pay_make_room_for_those_who_come_back(demo: Demo) -> None:

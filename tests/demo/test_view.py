@@ -3,7 +3,7 @@ from time import monotonic
 
 from rich.console import Console
 
-from flashsale.demo.messages import Progress
+from flashsale.demo.messages import Progress, Received
 from flashsale.demo.view import Scene, View
 
 SALE = {
@@ -46,6 +46,10 @@ def test_units_and_answers() -> None:
     shown = rendered(scene)
     assert "Shoes" in shown
     assert "sold out (409)" in shown
+    scene.looked(SALE, Received(orders=9, refunds=2, sequence=11))
+    counts_beside = [line.split()[1:3] for line in rendered(scene).splitlines() if "ordered" in line]
+    assert counts_beside == [["ordered", "7"]]
+    assert "from the feed: confirmed 9, refunded 2" in rendered(scene)
     names, counts = (line.split() for line in shown.splitlines()[-3:-1])
     assert " ".join(names) == "│ agreed to pay declined walked away came back sold again │"
     assert counts == ["│", "0", "0", "7", "0", "3", "│"]
@@ -63,18 +67,18 @@ def test_without_a_terminal_it_says_a_line_a_second() -> None:
 def test_a_line_says_answers_while_shoppers_wait_and_then_what_was_sold_again() -> None:
     console = Console(file=StringIO(), width=90)
     scene = Scene("Shoes", 10, 2)
-    scene.looked(SALE)
-    for progress in (
-        Progress(100.0, {"sale": 10}, 90),
-        Progress(9000.0, {"sale": 100}, 0, {"sold_again": 3}),
+    for progress, received in (
+        (Progress(100.0, {"sale": 10}, 90), None),
+        (Progress(9000.0, {"sale": 100}, 0, {"sold_again": 3}), Received(orders=2, refunds=1, sequence=3)),
     ):
+        scene.looked(SALE, received)
         scene.heard(progress)
         with View(console, scene) as view:
             view.changed()
     assert isinstance(console.file, StringIO)
     first, second = console.file.getvalue().splitlines()
-    assert first == "  available 25, held 13, paid 2, answers 10, waiting 90"
-    assert second == "  available 25, held 13, paid 2, sold again 3"
+    assert first == "  available 25, held 13, paid 2, order system 0, answers 10, waiting 90"
+    assert second == "  available 25, held 13, paid 2, order system 1, sold again 3"
 
 
 def test_on_a_terminal_the_frame_is_gone_afterwards() -> None:
