@@ -15,9 +15,13 @@ import structlog
 from flashsale import metrics
 from flashsale.archive import Archive, ArchiveError, ArchiveUnavailableError, Position
 from flashsale.engine.cloudevents import EventMaker
+from flashsale.engine.guard import Guard
 from flashsale.keys import STRAY
 from flashsale.model.facts import Fact
+from flashsale.settings import Settings
 from flashsale.store.client import Store, StoreUnavailableError
+from flashsale.store.fence import Fence
+from flashsale.store.guarding import GuardStore
 from flashsale.store.journals import journal_ends
 from flashsale.store.sales import SaleStore
 
@@ -41,23 +45,39 @@ OnBehind = Callable[[Position], Awaitable[None]]
 log = structlog.get_logger(__name__)
 
 
-async def open_archive(url: str, stop: asyncio.Event) -> Archive | None:
-    """The archive at this address, as soon as its database answers; None when `stop` comes before.
+async def run_archiver(settings: Settings, archive_url: str, redis_url: str, stop: asyncio.Event) -> None:
+    """Archives the journals of a store until `stop` is set; a store or a database that is away is tried again."""
+    timeout_ms = settings.redis_timeout_ms
+    archive = await open_archive(archive_url, stop)
+    if archive is None:
+        return
+    store = Store.connect(redis_url, timeout_ms=timeout_ms, fence=Fence.of(archive_url))
+    sales = SaleStore(store, timeout_s=timeout_ms / 1000)
+    try:
+        async with GuardStore(redis_url, timeout_ms=timeout_ms) as guarded:
+            ensure = Guard(guarded, archive).ensure
+            maker = EventMaker(sales, settings.shop)
+            await Archiver(sales, maker, archive, store=store, ensure=ensure).run(stop)
+    finally:
+        await sales.close()
+        await store.close()
+        await asyncio.to_thread(archive.close)
 
-    Raises:
-        ArchiveError: waiting will not help.
-    """
-    said = False
+
+async def open_archive(url: str, stop: asyncio.Event) -> Archive | None:
+    """The archive at this address, as soon as it can be had; None when `stop` comes before."""
+    trouble = ""
     while not stop.is_set():
         try:
             archive = await asyncio.to_thread(Archive.open, url)
-        except ArchiveUnavailableError as error:
-            if not said:
-                said = True
-                log.warning("archiver.archive_unavailable", reason=str(error))
+        except ArchiveError as error:
+            if str(error) != trouble:
+                trouble = str(error)
+                away = isinstance(error, ArchiveUnavailableError)
+                (log.warning if away else log.error)("archiver.archive_unavailable", reason=trouble)
             await _pause(stop, AWAY_S)
             continue
-        if said:
+        if trouble:
             log.info("archiver.back")
         return archive
     return None
@@ -163,7 +183,8 @@ class Archiver:
         self._looked_at = now
         if self._begun_with is None:
             self._begun_with = list(await asyncio.to_thread(self._archive.positions))
-        known = list(dict.fromkeys([*await self._sales.sale_ids(), STRAY, *self._begun_with]))
+        listed = await self._sales.sale_ids()
+        known = list(dict.fromkeys([*listed, STRAY, *self._begun_with, *self._places]))
         if now - self._compared_at < COMPARE_S:
             for sale in known:
                 if sale not in {STRAY, *self._places, *self._behind, *self._stuck}:
