@@ -23,6 +23,7 @@ SUBCOMMANDS = {
     "work": Subcommand("flashsale.cli.work", "Do the background work, such as ending holds that are over."),
     "sale": Subcommand("flashsale.cli.sale", "Define, show, watch, pause, resume or close a sale."),
     "audit": Subcommand("flashsale.cli.audit", "Replay the journal of a sale and compare every counter."),
+    "recover": Subcommand("flashsale.cli.recover", "Bring a sale back from the archive."),
     "payments": Subcommand(
         "flashsale.cli.payments", "See that every charge ends as an order or as a refund."
     ),

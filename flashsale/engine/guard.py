@@ -109,6 +109,14 @@ class Guard:
             position = await asyncio.to_thread(self._archive.position, sale)
             return await self._check(session, position) if position is not None else None
 
+    async def mark(self, sale: str) -> None:
+        """The same, for whoever has found out otherwise that a sale may be behind.
+
+        Raises:
+            ArchiveError, StoreUnavailableError: nothing is known.
+        """
+        await self.check(sale)
+
     async def _check(self, session: GuardSession, position: Position) -> Behind | None:
         sale, now = position.sale, position
         for _ in range(_TRIES):

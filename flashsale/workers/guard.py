@@ -1,4 +1,7 @@
-"""Keeps the rollback guard: compares the store with the archive whenever the server is another process than before."""
+"""Keeps the rollback guard: compares the store with the archive whenever the server is another process than before.
+
+The archiver compares for itself too, between two of its rounds; this one is there to be quick: nobody is served meanwhile.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -12,7 +15,7 @@ from flashsale.store.client import StoreUnavailableError
 from flashsale.store.guarding import GuardStore
 
 LOOK_S: Final = 0.1
-"""How often it is looked whether the server has started anew: nobody is served in between."""
+"""How often it is looked whether the server has started anew."""
 AWAY_S: Final = 0.25
 
 log = structlog.get_logger(__name__)
@@ -45,7 +48,8 @@ async def keep_guard(guard: Guard, stop: asyncio.Event) -> None:
             if str(error) != trouble:
                 trouble = str(error)
                 log.warning("guard.cannot_compare", reason=trouble)
-        await _pause(stop, pause_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause_s)
 
 
 async def _open(archive_url: str, store: GuardStore, stop: asyncio.Event) -> Archive | None:
@@ -62,12 +66,6 @@ async def _open(archive_url: str, store: GuardStore, stop: asyncio.Event) -> Arc
             async with store.session() as session:
                 if not await session.is_open():
                     await session.say_waits(ARCHIVE_AWAY)
-        await _pause(stop, AWAY_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), AWAY_S)
     return None
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
