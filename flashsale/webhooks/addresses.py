@@ -35,6 +35,7 @@ _NEVER: Final = tuple(
         "100.64.0.0/10",  # shared by carriers
         "64:ff9b:1::/48",  # NAT64 of a private network
         "2001::/23",  # protocol assignments, Teredo among them
+        "3fff::/20",  # documentation
         "5f00::/16",  # segment routing
         "fec0::/10",  # site-local, given up
         "::/96",  # IPv4-compatible, given up

@@ -108,7 +108,9 @@ class Sender:
         """Posts it; once more when a connection turns out to have been closed at the other end while it was kept."""
         try:
             await self._post(url, headers, body, heard)
-        except aiohttp.ServerDisconnectedError:
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if isinstance(error, aiohttp.ClientConnectorError):
+                raise  # there never was one
             await self._post(url, headers, body, heard)
 
     async def _post(self, url: str, headers: dict[str, str], body: bytes, heard: "_Heard") -> None:
@@ -129,21 +131,24 @@ async def _read(content: aiohttp.StreamReader) -> None:
         left -= len(chunk)
 
 
+_REASONS: Final[tuple[tuple[tuple[type[Exception], ...], str], ...]] = (
+    ((aiohttp.ClientConnectorDNSError,), "the host's name cannot be looked up"),
+    ((aiohttp.ClientConnectorCertificateError,), "its certificate is not valid for this host"),
+    ((aiohttp.ClientSSLError,), "TLS could not be agreed upon"),
+    ((aiohttp.ServerDisconnectedError,), "the connection was closed without an answer"),
+    ((aiohttp.ClientResponseError, aiohttp.ClientPayloadError), "what it answered is not HTTP"),
+    ((aiohttp.InvalidURL,), "the address cannot be used"),
+)
+
+
 def reason(error: Exception) -> str:
     """Why there was no answer. The library's own words are left out: they may repeat the address."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the host's name cannot be looked up"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "its certificate is not valid for this host"
-    if isinstance(error, aiohttp.ClientSSLError):
-        return "TLS could not be agreed upon"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the connection was closed without an answer"
-    if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
-        return "what it answered is not HTTP"
+    for kinds, words in _REASONS:
+        if isinstance(error, kinds):
+            return words
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, TargetRefusedError):
         return REFUSED
     if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
         return f"no connection: {os.strerror(cause.errno)}"
-    return f"no connection: {type(cause).__name__}"
+    return "the connection was lost" if isinstance(cause, OSError) else f"fault: {type(cause).__name__}"

@@ -184,7 +184,7 @@ async def failed(webhooks: Webhooks, webhook_id: str, sale: str, tries: int) -> 
         retry = (await state(webhooks, webhook_id)).progress.retries.get(sale)
         return retry if retry is not None and retry.tries == tries else None
 
-    return cast(Retry, await eventually(look, f"it failed {tries} times"))
+    return cast("Retry", await eventually(look, f"it failed {tries} times"))
 
 
 async def test_a_slow_receiver_delays_no_other_webhook(
@@ -314,7 +314,8 @@ async def test_a_webhook_that_fails_for_days_is_switched_off_and_skips_nothing(
     await shop.open({"car": 50})
     webhook_id, _ = await webhooks.create(f"{receiver.url}/a", ORDERS, None)
     receiver.statuses["/a"] = 500
-    hands, pauses = Hands(), []
+    hands = Hands()
+    pauses: list[float] = []
     await sell(shop, 3)
     async with delivering(valkey, hands=hands):
         while (next_ms := (await tried(webhooks, webhook_id, len(pauses) + 1)).next_ms) is not None:
@@ -349,7 +350,7 @@ async def tried(webhooks: Webhooks, webhook_id: str, tries: int) -> Attempt:
         attempts = await webhooks.attempts(webhook_id, sale=None, limit=1)
         return attempts[0] if attempts and attempts[0].tries == tries else None
 
-    return cast(Attempt, await eventually(look, f"it is tried {tries} times"))
+    return cast("Attempt", await eventually(look, f"it is tried {tries} times"))
 
 
 async def test_a_webhook_that_is_removed_leaves_nothing_behind(

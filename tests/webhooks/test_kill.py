@@ -1,0 +1,70 @@
+"""kill -9 of whoever delivers, again and again: everything arrives, in order, without a gap, at most its last one twice."""
+
+import asyncio
+import random
+from pathlib import Path
+
+from flashsale.engine.webhooks import Webhooks
+from flashsale.model.events import ORDER_EVENTS
+from flashsale.store.client import Store
+from flashsale.store.sales import SaleStore
+from tests.support.sales import Clock
+from tests.support.shop import Shop
+from tests.webhooks.inbox import eventually
+from tests.webhooks.processes import Receiver, Worker
+
+KILLS = 25
+SALES = 3
+ORDERS_A_SALE = 200
+
+
+def in_order(sequences: list[int]) -> bool:
+    """Whether each is the one after the last, or the last once more: nothing was left out, nothing came out of turn."""
+    last = 0
+    for sequence in sequences:
+        if sequence not in {last, last + 1}:
+            return False
+        last = sequence
+    return True
+
+
+async def sell(shop: Shop) -> None:
+    await shop.open({"car": ORDERS_A_SALE})
+    for number in range(ORDERS_A_SALE):
+        name = f"{shop.sale}-{number}"
+        await shop.paid(name, ("car", 1), reference=f"sim:{name}")
+
+
+async def test_everything_arrives_in_order_whatever_dies(
+    valkey: str, store: Store, sale_store: SaleStore, clock: Clock, webhooks: Webhooks, tmp_path: Path
+) -> None:
+    chance = random.Random(20261122)
+    shops = [Shop(store, sale_store, clock, f"sale-{number}") for number in range(SALES)]
+    log = tmp_path / "log"
+    with Receiver(tmp_path / "taken") as receiver:
+        _, webhook = await webhooks.create(receiver.url, sorted(ORDER_EVENTS), None)
+        receiver.secret_file.write_text(webhook.secret)
+        selling = asyncio.gather(*map(sell, shops))
+        workers = [Worker(valkey, log), Worker(valkey, log)]
+        try:
+            for _ in range(KILLS):
+                await asyncio.sleep(chance.uniform(0.05, 0.6))
+                victim = chance.randrange(2)
+                workers[victim].kill()
+                workers[victim] = Worker(valkey, log)
+            await selling
+
+            async def all_taken() -> bool:
+                return {sale: max(found) for sale, found in receiver.taken().items()} == {
+                    shop.sale: ORDERS_A_SALE for shop in shops
+                }
+
+            await eventually(all_taken, f"everything has arrived; log:\n{log.read_text()[-3000:]}")
+        finally:
+            for worker in workers:
+                worker.kill()
+        taken = receiver.taken()
+    assert sum(map(len, taken.values())) <= SALES * (ORDERS_A_SALE + KILLS)
+    for found in taken.values():
+        assert in_order(found), found
+    assert "webhooks.fault" not in log.read_text()
