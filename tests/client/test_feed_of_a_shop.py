@@ -106,7 +106,7 @@ async def test_server_and_publisher_die_again_and_again(trade: Trade, tmp_path: 
     dice = random.Random(11)
     found: list[Order] = []
     reader = collect(OrderFeed(trade.url, trade.key, wait_seconds=5, cursor=tmp_path / "cursor"), found)
-    for _ in range(4):
+    for _ in range(3):
         await trade.sell("giulia", dice.randint(1, 200))
         await asyncio.sleep(dice.uniform(0, 0.2))
         await asyncio.to_thread(trade.end_server)

@@ -51,6 +51,8 @@ class Trade:
         self._env = {"FLASHSALE_ARCHIVE": "none", "FLASHSALE_WORK_ONLY": "orders", **(env or {})}
         self._stack = ExitStack()
         self._numbers = itertools.count(1)
+        self.sale = ""
+        """For tests that have one sale to speak of."""
         self.key = ""
         """An API key with the scope `orders`."""
 
