@@ -66,7 +66,11 @@ async def run(stdin: asyncio.StreamReader, key: str) -> int:
     if not line:
         return 0
     job = decode_for_order_system(line)
-    books = OrderBooks(Path(job.books))
+    try:
+        books = OrderBooks(Path(job.books))
+    except (OSError, sqlite3.Error) as fault:
+        say(Stopped(f"{type(fault).__name__}: {fault}"))
+        return 1
     reading = asyncio.ensure_future(take_orders(job, key, books))
     leaving = asyncio.ensure_future(stdin.read())
     try:

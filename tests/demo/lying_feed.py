@@ -65,8 +65,9 @@ class LyingFeed:
 
     async def read(self, request: web.Request) -> web.Response:
         reader = request.headers["Authorization"].removeprefix("Bearer ")
-        assert reader in self.keys
         self.readers.add(reader)
+        if reader not in self.keys:
+            return web.json_response({"title": "unauthorized", "code": "unauthorized"}, status=401)
         query = request.query
         sale, cursor = query["sale"], Cursor.decode(query["after"])
         deadline = asyncio.get_running_loop().time() + int(query["wait"])

@@ -120,6 +120,12 @@ def test_a_small_sale_sells_out_exactly_and_is_paid_for(tmp_path: Path) -> None:
     assert money["orders"] == {"count": paid, "amount": paid * 4_330_000}
     assert money["charges"]["amount"] == money["orders"]["amount"] + money["refunds"]["amount"]
     assert payments["charges_compared"] == money["charges"]["count"]
+    received = result["order_system"]
+    assert (received["orders"], received["last_sequence"]) == (paid, paid)
+    assert (received["refunds"], received["dropped"], received["processes"]) == (0, 0, 2)
+    assert 0 < received["killed_after"] <= paid
+    assert received["curve"][-1][1] == paid
+    assert f"killed (kill -9) after {received['killed_after']} orders and started again" in done.stderr
     assert "Not one unit too many" in done.stderr
     for file in result["files"]:
         assert Path(file).is_file()
@@ -192,7 +198,7 @@ def test_nothing_outlives_a_killed_demo(tmp_path: Path) -> None:
     with playing(tmp_path, "--shoppers 50 --units 5 --countdown 300") as process:
         heard(process, "opens in")
         children = psutil.Process(process.pid).children(recursive=True)
-        assert len(children) >= 5, "crowd, supervisor, worker, simulator, Valkey"
+        assert len(children) >= 6, "crowd, order system, supervisor, worker, simulator, Valkey"
         process.kill()
         process.wait()
         assert nothing_left(tmp_path / "data")
