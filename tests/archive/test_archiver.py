@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -14,13 +15,17 @@ from flashsale import metrics
 from flashsale.archive import Archive, Position
 from flashsale.engine.cloudevents import EventMaker
 from flashsale.keys import STRAY, SaleKeys
+from flashsale.model.audit import Replay
 from flashsale.model.events import Tally
+from flashsale.model.facts import Fact
+from flashsale.model.reservation import State
 from flashsale.process.embedded import EmbeddedValkey
 from flashsale.store.client import Store, StoreUnavailableError
 from flashsale.store.journals import journal_ends
 from flashsale.store.sales import SaleStore
 from flashsale.workers import archiver as module
 from flashsale.workers.archiver import Archiver, open_archive
+from tests.support import runs
 from tests.support.postgres import Postgres
 from tests.support.sales import SALE, Clock, claim
 from tests.support.shop import Shop
@@ -204,6 +209,33 @@ async def test_the_lag_is_told(shop: Shop, desk: Desk, valkey: str, archive: Arc
     await desk.drain()
     await desk.drain()
     assert metrics.ARCHIVE_LAG._value.get() == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_in_a_sale_the_books_are_those_of_its_facts(
+    valkey: str, archive: Archive, seed: int
+) -> None:
+    """A random sale of the state machine, every outcome of a payment among them."""
+    runs.walk(valkey, seed, steps=60)
+
+    async def copied() -> list[Fact]:
+        desk = Desk(valkey, archive, at_once=random.Random(seed).randrange(1, 50))
+        await desk.drain()
+        facts = await desk.sales.facts(SALE, limit=10**6)
+        await desk.close()
+        return facts
+
+    facts = asyncio.run(copied())
+    assert archive.facts(SALE, limit=10**6) == facts
+    replay = Replay()
+    for fact in facts:
+        replay.apply(fact)
+    books, claimed = archive.books(SALE), list(replay.reservations.values())
+    sums, _ = replay.ledger.sums(replay.currency)
+    assert (books.facts, books.seq, books.sequence) == (len(facts), replay.seq, replay.orders)
+    assert books.confirmed - books.refunded == sum(each.state is State.CONFIRMED for each in claimed)
+    assert books.refunded == sum(each.state is State.REFUNDED for each in claimed)
+    assert books.confirmed_amount - books.refunded_amount == sums.orders.amount
 
 
 # --- journals that were trimmed, or are damaged ---
