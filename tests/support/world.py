@@ -38,6 +38,8 @@ class World:
             return SKU
         if parameter == "provider":
             return "simulator"
+        if parameter == "schema":
+            return "reservation.confirmed.v1"
         if fresh or (parameter, state) not in self._kept:
             self._kept[parameter, state] = asyncio.run(self._make(parameter, state))
         return self._kept[parameter, state]

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from flashsale import __version__
-from flashsale.api.openapi import webhook_operations
+from flashsale.api.openapi import order_operations, webhook_operations
 from flashsale.api.openapi.catalogue import OPERATIONS
 from flashsale.api.openapi.operations import component_responses
 from flashsale.api.openapi.problems import Schema
@@ -26,6 +26,10 @@ TAGS: Final = (
     {
         "name": "Payments",
         "description": "From a hold to an order, or back: what shoppers, support and providers do.",
+    },
+    {
+        "name": "Orders",
+        "description": "What was sold, for order systems: read in order, from any point, as often as it takes.",
     },
     {
         "name": "Webhooks",
@@ -116,6 +120,7 @@ def _parameters() -> dict[str, Schema]:
         "Key": in_path(
             "key", {"type": "string", "pattern": "^[0-9a-f]{12}$"}, "Id of the API key.", "3f9a0c51d2e8"
         ),
+        **order_operations.parameters(),
         **webhook_operations.parameters(),
         "IdempotencyKey": {
             "name": "Idempotency-Key",

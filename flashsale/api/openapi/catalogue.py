@@ -4,6 +4,7 @@ from typing import Final
 
 from flashsale.api.openapi import examples
 from flashsale.api.openapi.operations import BODY, CALLER, UNAVAILABLE, Answer, Operation
+from flashsale.api.openapi.order_operations import ORDERS, SCHEMAS
 from flashsale.api.openapi.payment_operations import PAYMENTS
 from flashsale.api.openapi.shapes import reference
 from flashsale.api.openapi.webhook_operations import WEBHOOKS
@@ -356,5 +357,14 @@ SERVER: Final = (
     ),
 )
 
-OPERATIONS: Final = (*SALES, *RESERVATIONS, *PAYMENTS, *WEBHOOKS, *CALLERS, *SERVER)
+OPERATIONS: Final = (
+    *SALES,
+    *RESERVATIONS,
+    *PAYMENTS,
+    *ORDERS,
+    *SCHEMAS,
+    *WEBHOOKS,
+    *CALLERS,
+    *SERVER,
+)
 """Every operation, in the order of the documentation."""

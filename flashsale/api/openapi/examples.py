@@ -110,6 +110,13 @@ AUDIT: Final[Json] = {
             "refunds": {"count": 1, "amount": 3300000},
         }
     ],
+    "archive": {
+        "seq": 157,
+        "behind": 2,
+        "orders": {"count": 17, "amount": 56100000},
+        "refunds": {"count": 0, "amount": 0},
+    },
+    "orders": {"sequence": 17, "published": 17, "behind": 0},
 }
 RECONCILIATION: Final[Json] = {
     "sale": "giulia-milano",

@@ -86,6 +86,8 @@ class ProblemKind:
 
 _INSTANT: Final[Schema] = {"type": "string", "format": "date-time"}
 _SKU: Final[Schema] = {"type": "string", "description": "The item that it is about."}
+_ID_OF_SALE: Final[Schema] = {"$ref": "#/components/schemas/SaleId"}
+_NUMBER: Final[Schema] = {"type": "integer", "minimum": 0}
 _RESERVATION_IDS: Final[Schema] = {
     "type": "array",
     "items": {"$ref": "#/components/schemas/ReservationId"},
@@ -260,11 +262,35 @@ KINDS: Final[tuple[ProblemKind, ...]] = (
         detail="No other payment of this reservation is taken.",
     ),
     ProblemKind(
+        code="cursor_ahead",
+        status=409,
+        title="Cursor ahead of the orders",
+        meaning=(
+            "The cursor says that an order was read that has never been made here. It is another shop's, or this store has "
+            "lost orders: compare `GET /v1/sales/{sale}/orders/summary` with your books before you go on."
+        ),
+        detail="The cursor says that order number 812 of giulia-milano was read; there have been 790.",
+        extra={"sale": _ID_OF_SALE, "after": _NUMBER, "last": _NUMBER},
+        example={"sale": "giulia-milano", "after": 812, "last": 790},
+    ),
+    ProblemKind(
         code="closed",
         status=410,
         title="Closed",
         meaning="The sale is over and will not open again.",
         detail="The sale is closed.",
+    ),
+    ProblemKind(
+        code="cursor_expired",
+        status=410,
+        title="Cursor expired",
+        meaning=(
+            "What follows the cursor is no longer kept in Redis, and this server has no archive to read it from. Read "
+            "numbers `after` + 1 to `first` - 1 of the sale from the archive, then go on; or give the server the archive."
+        ),
+        detail="The orders of giulia-milano behind number 17 are gone; the oldest one left is number 412.",
+        extra={"sale": _ID_OF_SALE, "after": _NUMBER, "first": _NUMBER},
+        example={"sale": "giulia-milano", "after": 17, "first": 412},
     ),
     ProblemKind(
         code="too_large",

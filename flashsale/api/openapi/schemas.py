@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from flashsale.api.openapi import payment_schemas, webhook_schemas
+from flashsale.api.openapi import order_schemas, payment_schemas, webhook_schemas
 from flashsale.api.openapi.problems import KINDS, Schema
 from flashsale.api.openapi.shapes import (
     COUNT,
@@ -39,6 +39,7 @@ def all_schemas() -> dict[str, Schema]:
         **_books(),
         **_reservations(),
         **payment_schemas.all_schemas(),
+        **order_schemas.all_schemas(),
         **webhook_schemas.all_schemas(),
         **_callers(),
         **_problems(),
@@ -233,6 +234,27 @@ def _books() -> dict[str, Schema]:
                     "items": reference("Money"),
                     "description": "The charges of the sale, by currency: every one is an order or a refund.",
                 },
+                "archive": optional(
+                    reference("AuditOfArchive"), "The archive; null when this server was not told of one."
+                ),
+                "orders": optional(reference("AuditOfOrders"), "What order systems can read."),
+            },
+        ),
+        "AuditOfArchive": answer(
+            "How far the archive is. A few facts behind are no fault while the sale goes on.",
+            {
+                "seq": described(COUNT, "The last fact that it has."),
+                "behind": described({"type": "integer"}, "Facts of the journal that it does not have yet."),
+                "orders": described(reference("Sum"), "Orders made, those refunded later included."),
+                "refunds": described(reference("Sum"), "Orders undone."),
+            },
+        ),
+        "AuditOfOrders": answer(
+            "How far order systems can read. A few orders behind are no fault while the sale goes on.",
+            {
+                "sequence": described(COUNT, "Orders made and undone, by the facts."),
+                "published": described(COUNT, "The last of them that can be read."),
+                "behind": described(COUNT, "Those that cannot be read yet."),
             },
         ),
     }
