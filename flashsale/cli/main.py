@@ -27,6 +27,9 @@ SUBCOMMANDS = {
     "payments": Subcommand(
         "flashsale.cli.payments", "See that every charge ends as an order or as a refund."
     ),
+    "webhooks": Subcommand(
+        "flashsale.cli.webhooks", "Send orders to an address as they come; see and repeat what was sent."
+    ),
     "keys": Subcommand("flashsale.cli.keys", "Create, list and revoke API keys."),
     "simulator": Subcommand("flashsale.cli.simulator", "Simulate a payment provider; nobody is charged."),
     "openapi": Subcommand("flashsale.cli.openapi", "Print the OpenAPI document of the HTTP API."),

@@ -198,6 +198,43 @@ class Client:
         body = {"sale": sale}
         return await self.request("POST", "/v1/payments/reconcile", body, timeout_seconds=NO_TIMEOUT)
 
+    async def create_webhook(
+        self, url: str, types: Sequence[str] | None = None, *, sale: str | None = None
+    ) -> Json:
+        """Register a webhook, by default for orders of all sales; its `secret` is shown this once."""
+        body: Json = {"url": url, "sale": sale, "types": None if types is None else list(types)}
+        return await self.request("POST", "/v1/webhooks", body)
+
+    async def webhooks(self) -> list[Json]:
+        """All webhooks, without their secrets."""
+        return list((await self.request("GET", "/v1/webhooks"))["webhooks"])
+
+    async def webhook(self, webhook_id: str) -> Json:
+        """One webhook: whether it is on, how far it is in each sale, and what fails."""
+        return await self.request("GET", _webhook(webhook_id))
+
+    async def delete_webhook(self, webhook_id: str) -> None:
+        """Remove a webhook."""
+        await self.request("DELETE", _webhook(webhook_id))
+
+    async def rotate_webhook(self, webhook_id: str) -> Json:
+        """Give a webhook a new `secret`, shown this once; the old one signs too for 24 hours."""
+        return await self.request("POST", f"{_webhook(webhook_id)}/rotate")
+
+    async def enable_webhook(self, webhook_id: str) -> Json:
+        """Switch a webhook on: it goes on where it was."""
+        return await self.request("POST", f"{_webhook(webhook_id)}/enable")
+
+    async def deliveries(self, webhook_id: str, *, sale: str | None = None, limit: int = 100) -> list[Json]:
+        """The last tries to deliver a webhook's events, the newest first."""
+        query = f"limit={limit}" if sale is None else f"limit={limit}&sale={quote(sale, safe='')}"
+        return list((await self.request("GET", f"{_webhook(webhook_id)}/deliveries?{query}"))["deliveries"])
+
+    async def replay_webhook(self, webhook_id: str, sale: str, *, after: int = 0) -> Json:
+        """Deliver everything of a sale again that comes after this number, and switch the webhook on."""
+        body = {"sale": sale, "after": after}
+        return await self.request("POST", f"{_webhook(webhook_id)}/replay", body)
+
     async def create_key(self, name: str, scopes: Sequence[str]) -> Json:
         """Make an API key; its secret is the answer's `key`, shown this once."""
         return await self.request("POST", "/v1/keys", {"name": name, "scopes": list(scopes)})
@@ -217,6 +254,10 @@ class Client:
 
 def _sale(sale: str) -> str:
     return f"/v1/sales/{quote(sale, safe='')}"
+
+
+def _webhook(webhook_id: str) -> str:
+    return f"/v1/webhooks/{quote(webhook_id, safe='')}"
 
 
 def _reservation(reservation: str) -> str:

@@ -4,6 +4,7 @@ import re
 import secrets
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,11 +17,12 @@ from tests.process.programs import Program, eventually
 class Served:
     """A server of one test module, its data in `folder`. As a context manager it runs inside the block."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
         self.root_key = secrets.token_urlsafe(32)
         self.shopper_secret = secrets.token_urlsafe(32)
         self.data_dir = folder / "data"
         self._folder = folder
+        self._env = dict(env or {})
         self._program: Program | None = None
         self.url = ""
 
@@ -33,6 +35,7 @@ class Served:
                 "FLASHSALE_SHOPPER_SECRET": self.shopper_secret,
                 "FLASHSALE_GUESTS": "1",
                 "FLASHSALE_LOG_FORMAT": "json",
+                **self._env,
             },
         )
 
