@@ -17,6 +17,7 @@ from flashsale.api.state import DRAIN, SHOP, Drain, Shop
 from flashsale.api.webhooks import add_webhooks
 from flashsale.engine.batcher import Queue
 from flashsale.engine.catalog import Catalog
+from flashsale.engine.older import OldBooks
 from flashsale.engine.payments import Payments
 from flashsale.engine.reconcile import Reconciler
 from flashsale.engine.reservations import Reservations
@@ -30,6 +31,7 @@ from flashsale.providers.protocol import Provider
 from flashsale.settings import Settings
 from flashsale.store.client import Store, describe
 from flashsale.store.fence import Fence
+from flashsale.store.orders import OrderStore
 from flashsale.store.payments import PaymentStore
 from flashsale.store.sales import SaleStore
 
@@ -102,6 +104,8 @@ def _shop(
         )
         sale_store = SaleStore(store, timeout_s=settings.redis_timeout_ms / 1000)
         payment_store = PaymentStore(store, timeout_s=settings.redis_timeout_ms / 1000)
+        order_store = OrderStore(store, timeout_s=settings.redis_timeout_ms / 1000)
+        old = OldBooks(settings.archive_url) if settings.archive_url is not None else None
         catalog = Catalog(sale_store)
         providers = configured(settings)
         queue = Queue(
@@ -115,7 +119,7 @@ def _shop(
         shop = Shop(
             settings=settings,
             store=store,
-            sales=Sales(sale_store, catalog),
+            sales=Sales(sale_store, catalog, orders=order_store, old=old),
             reservations=Reservations(
                 sale_store,
                 catalog,
@@ -143,8 +147,11 @@ def _shop(
         for provider in providers.values():
             await provider.close()
         await payment_store.close()
+        await order_store.close()
         await sale_store.close()
         await store.close()
+        if old is not None:
+            await old.close()
 
     return context
 

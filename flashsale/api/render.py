@@ -8,6 +8,7 @@ from aiohttp import web
 
 from flashsale.engine import events
 from flashsale.engine.audit import AuditReport
+from flashsale.engine.audit_outgoing import ArchiveState, OrdersState
 from flashsale.engine.catalog import Offer
 from flashsale.engine.reconcile import ReconcileReport
 from flashsale.engine.reservations import Found
@@ -164,7 +165,29 @@ def audit(report: AuditReport) -> dict[str, Any]:
         "customers": report.customers,
         "last_place": report.last_place,
         "money": [_money(sums) for sums in (report.money, *report.other_money) if sums.charges.count],
+        "archive": _archive(report.archive),
+        "orders": _orders(report.orders),
     }
+
+
+def _archive(archive: ArchiveState | None) -> dict[str, Any] | None:
+    """How far the archive is, and what it has."""
+    if archive is None:
+        return None
+    books = archive.books
+    return {
+        "seq": archive.seq,
+        "behind": archive.behind,
+        "orders": {"count": books.confirmed, "amount": books.confirmed_amount},
+        "refunds": {"count": books.refunded, "amount": books.refunded_amount},
+    }
+
+
+def _orders(orders: OrdersState | None) -> dict[str, Any] | None:
+    """How far order systems can read."""
+    if orders is None:
+        return None
+    return {"sequence": orders.sequence, "published": orders.published, "behind": orders.behind}
 
 
 def _money(sums: MoneySums) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from flashsale.cli.archived import archive_env
 from flashsale.cli.output import console, count, money, plain, print_json, table
 from flashsale.cli.target import Target, run, server_options
 
@@ -20,9 +21,12 @@ MAX_FINDINGS_SHOWN = 20
 def command(target: Target, sale: str, as_json: bool) -> None:
     """Replay the journal of SALE from its first fact and compare every counter, hold, limit and charge.
 
+    The archive and the stream of orders are compared with it too: which is behind, and by how much, is said.
+
     The exit code is 0 only when all of it adds up; otherwise the first fact that does not is named.
     """
-    verdict = run(target, lambda client: client.audit(sale))
+    env = archive_env(target.data_dir) if target.url is None else {}
+    verdict = run(target, lambda client: client.audit(sale), env=env)
     if as_json:
         print_json(verdict)
     else:
@@ -53,6 +57,28 @@ def _show(verdict: Mapping[str, Any]) -> None:
         out.print(table(columns, rows, numbers=columns[1:]))
     for sums in verdict.get("money", []):
         out.print(Text(_sums(sums)))
+    for line in (_archive(verdict.get("archive")), _published(verdict.get("orders"))):
+        if line:
+            out.print(Text(plain(line)))
+
+
+def _archive(archive: Mapping[str, Any] | None) -> str:
+    if archive is None:
+        return "archive: none that is known here"
+    behind = (
+        f"{count(archive['behind'], 'fact')} behind the journal"
+        if archive["behind"]
+        else "level with the journal"
+    )
+    orders, refunds = archive["orders"]["count"], archive["refunds"]["count"]
+    return f"archive: {count(archive['seq'], 'fact')}, {behind}; {orders:,} orders made, {refunds:,} undone"
+
+
+def _published(orders: Mapping[str, Any] | None) -> str:
+    if orders is None:
+        return ""
+    behind = f"{orders['behind']:,} to come" if orders["behind"] else "none to come"
+    return f"published: {orders['published']:,} of {orders['sequence']:,} orders made and undone, {behind}"
 
 
 def _sums(sums: Mapping[str, Any]) -> str:

@@ -41,7 +41,9 @@ def command(sale: str, **options: object) -> None:
     from flashsale.store.client import StoreUnavailableError
 
     if settings.redis_url is None and not settings.embedded and "data_dir" not in settings.model_fields_set:
-        click.echo("name the Redis with --redis-url, or the directory of an embedded one with --data-dir", err=True)
+        click.echo(
+            "name the Redis with --redis-url, or the directory of an embedded one with --data-dir", err=True
+        )
         sys.exit(EXIT_SETTINGS)
     if settings.archive_url is None:
         click.echo("flashsale cannot recover anything without an archive: name it with --archive", err=True)

@@ -20,6 +20,7 @@ import click
 from aiohttp import web
 from click.core import ParameterSource
 
+from flashsale.cli.archived import compare
 from flashsale.cli.output import plain
 from flashsale.client import ApiError, Client, UnreachableError
 from flashsale.process.embedded import DataDirError, EmbeddedError, EmbeddedValkey, find_running
@@ -187,6 +188,7 @@ def _redis(target: Target) -> Iterator[str | None]:
         yield running
         return
     with EmbeddedValkey(target.data_dir) as server:
+        compare(server.url, target.data_dir)
         yield server.url
 
 

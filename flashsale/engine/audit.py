@@ -1,7 +1,7 @@
 """The audit of a sale: its journal replayed from the first fact, against every counter, hold, record and limit stored.
 
 It may run while the sale sells. Each look at the store is atomic and tells up to which fact it reaches; the replay follows
-to exactly that fact before the two are compared.
+to exactly that fact before the two are compared. What has been trimmed from the journal is read from the archive.
 """
 
 import asyncio
@@ -9,9 +9,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from flashsale.engine.audit_outgoing import ArchiveState, Facts, OldFacts, OrdersState, Outgoing
 from flashsale.model.audit import FactError, Replay
+from flashsale.model.events import Tally
 from flashsale.model.ledger import MoneySums
 from flashsale.scripts.calls import SaleState, Stock
+from flashsale.store.client import sale_recovering
+from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
 
 _CHUNK = 200
@@ -44,6 +48,10 @@ class AuditReport:
     """Every charge in the currency of the sale, by the facts."""
     other_money: tuple[MoneySums, ...] = ()
     """Charges in other currencies: none of them pays for an order."""
+    archive: ArchiveState | None = None
+    """None when this process knows of no archive."""
+    orders: OrdersState | None = None
+    """None when the stream of orders was not looked at."""
 
     @property
     def ok(self) -> bool:
@@ -54,16 +62,23 @@ class AuditReport:
 class Audit:
     """One run over one sale. Memory grows with the number of its reservations."""
 
-    def __init__(self, store: SaleStore, sale: str) -> None:
+    def __init__(
+        self, store: SaleStore, sale: str, *, orders: OrderStore | None = None, old: OldFacts | None = None
+    ) -> None:
+        """`old` is the archive; without it a journal that was trimmed cannot be audited."""
         self._store = store
+        self._orders = orders
+        self._old = old
         self._replay = Replay()
         self._report = AuditReport(sale)
+        self._facts = Facts(store, sale, None, 0)
+        self._outgoing = Outgoing(sale, None, self._find)
 
     async def run(self) -> AuditReport | None:
         """The report, or None when there is no such sale.
 
         Raises:
-            StoreUnavailableError: the store failed; nothing is known.
+            StoreUnavailableError: the store or the archive failed, or the sale waits to be recovered; nothing is known.
         """
         try:
             if not await self._compare_all():
@@ -81,12 +96,25 @@ class Audit:
         return report
 
     async def _compare_all(self) -> bool:
+        # In this order: each may be behind what is read after it.
+        published, tally = await self._published()
+        books = await self._old.books(self._report.sale) if self._old is not None else None
         look = await self._store.look(self._report.sale)
         if look.sale is None:
+            if look.recovering:
+                raise sale_recovering()
             return False
         self._report.items = look.sale.stock
+        self._facts = Facts(self._store, self._report.sale, self._old, books.seq if books is not None else 0)
+        self._outgoing = Outgoing(self._report.sale, books, self._find)
+        self._outgoing.want(published)
+        if books is not None:
+            self._report.archive = ArchiveState(books.seq, look.sale.seq - books.seq, books)
+        self._compare_ends(look.sale)
         await self._follow(look.sale.seq)
         self._compare_sale(look.sale)
+        if self._orders is not None:
+            self._report.orders = await self._outgoing.compare_stream(self._orders, published, tally)
         for tokens in _chunks([*self._replay.reservations, *self._replay.strangers()]):
             await self._compare_reservations(tokens)
         for customers in _chunks(list(self._replay.customers)):
@@ -95,18 +123,38 @@ class Audit:
             self._find(None, difference)
         return True
 
+    async def _published(self) -> tuple[int, Tally]:
+        if self._orders is None:
+            return 0, Tally()
+        last, tally = await self._orders.last(self._report.sale)
+        return (last.sequence if last is not None else 0), tally
+
+    def _compare_ends(self, sale: SaleState) -> None:
+        archived = max(sale.recovering, self._report.archive.seq if self._report.archive is not None else 0)
+        if sale.recovering or archived > sale.seq:
+            self._find(
+                None,
+                f"the archive has {archived} facts and the journal {sale.seq}: flashsale recover {self._report.sale}",
+            )
+
     async def _follow(self, seq: int) -> None:
         """Replays up to this fact and no further."""
         while self._replay.seq < seq and len(self._report.findings) < MOST_FINDINGS:
-            facts = await self._store.facts(
-                self._report.sale, after=self._replay.seq, limit=min(1000, seq - self._replay.seq)
-            )
+            after = self._replay.seq
+            facts = await self._facts.page(after, min(1000, seq - after))
             if not facts:
                 raise FactError(
                     self._replay.seq + 1, f"is missing: the journal ends, the sale counts {seq} facts"
                 )
+            if self._old is None and after == 0 and facts[0].seq > 1:
+                raise FactError(
+                    facts[0].seq,
+                    f"follows fact 0: {facts[0].seq - 1} facts are missing. If they were trimmed, the archive has them, and "
+                    "this server was not told of one: name it with --archive (FLASHSALE_ARCHIVE)",
+                )
             for fact in facts:
                 self._replay.apply(fact)
+                self._outgoing.applied(fact, self._replay)
             await asyncio.sleep(0)
 
     def _compare_sale(self, sale: SaleState) -> None:
@@ -146,7 +194,8 @@ class Audit:
         for name, (is_, should_be) in sizes.items():
             if is_ != should_be:
                 self._find(None, f"the {name} is {is_}, the facts say {should_be}")
-        if sale.facts != sale.seq:
+        there = sale.seq - sale.oldest + 1 if sale.oldest else 0
+        if sale.facts != there:
             self._find(None, f"the number of facts is {sale.facts}, the sale counts {sale.seq}")
 
     async def _compare_reservations(self, tokens: Sequence[str]) -> None:

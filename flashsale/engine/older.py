@@ -11,7 +11,7 @@ from flashsale.store.client import StoreUnavailableError
 from flashsale.store.orders import Published
 
 if TYPE_CHECKING:
-    from flashsale.archive import Archive
+    from flashsale.archive import Archive, Books
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -36,6 +36,10 @@ class OldBooks:
     async def facts(self, sale: str, after: int, limit: int) -> list[Fact]:
         """Facts of a sale with a seq above `after`."""
         return await self._call(lambda archive: archive.facts(sale, after=after, limit=limit))
+
+    async def books(self, sale: str) -> "Books":
+        """The sums of a sale."""
+        return await self._call(lambda archive: archive.books(sale))
 
     async def close(self) -> None:
         """Closes its connections."""

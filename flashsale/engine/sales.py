@@ -4,12 +4,14 @@ import asyncio
 from dataclasses import dataclass
 
 from flashsale.engine.audit import Audit, AuditReport
+from flashsale.engine.audit_outgoing import OldFacts
 from flashsale.engine.catalog import Catalog, Offer
 from flashsale.model.ids import is_sale_id
 from flashsale.model.outcomes import OpenSale, Restock, SetState
 from flashsale.model.sale import SaleDefinition
 from flashsale.scripts.calls import SaleState
 from flashsale.store.client import SaleRecoveringError, sale_recovering
+from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
 
 _AT_ONCE = 32
@@ -26,9 +28,19 @@ class SaleView:
 class Sales:
     """The sales of one store."""
 
-    def __init__(self, store: SaleStore, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        store: SaleStore,
+        catalog: Catalog,
+        *,
+        orders: OrderStore | None = None,
+        old: OldFacts | None = None,
+    ) -> None:
+        """`orders` and `old`, the archive, are what the audit looks at besides the store's own counters."""
         self._store = store
         self._catalog = catalog
+        self._orders = orders
+        self._old = old
 
     async def define(self, sale: str, definition: SaleDefinition) -> OpenSale:
         """Defines a sale, or redefines one that has not opened yet."""
@@ -77,4 +89,4 @@ class Sales:
 
     async def audit(self, sale: str) -> AuditReport | None:
         """None when there is no such sale."""
-        return await Audit(self._store, sale).run()
+        return await Audit(self._store, sale, orders=self._orders, old=self._old).run()

@@ -245,8 +245,8 @@ def _books() -> dict[str, Schema]:
             {
                 "seq": described(COUNT, "The last fact that it has."),
                 "behind": described({"type": "integer"}, "Facts of the journal that it does not have yet."),
-                "orders": described(reference("Sum"), "Orders made, those refunded later included."),
-                "refunds": described(reference("Sum"), "Orders undone."),
+                "orders": described(reference("MoneySum"), "Orders made, those refunded later included."),
+                "refunds": described(reference("MoneySum"), "Orders undone."),
             },
         ),
         "AuditOfOrders": answer(
