@@ -137,8 +137,11 @@ def command(  # noqa: PLR0917 (click passes every option by name)
 ) -> None:
     """Sell out a sale to a crowd of real HTTP clients, with nothing to set up, let them pay, and check every answer.
 
-    The exit code is 0 when not one unit was sold too many or too few, every shopper was answered, and every charge
-    in the payment provider's books is one order or was given back; 1 otherwise, and 130 when Ctrl-C ended it.
+    Beside it an order system reads the shop's feed of orders, and is killed once while it does.
+
+    The exit code is 0 when not one unit was sold too many or too few, every shopper was answered, every charge
+    in the payment provider's books is one order or was given back, and the order system has every order once;
+    1 otherwise, and 130 when Ctrl-C ended it.
     """
     if decline + walk_away + late > 100:
         raise click.UsageError(

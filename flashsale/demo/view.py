@@ -118,7 +118,7 @@ class Scene:
             ("available", self.available, "green"),
             ("held", self.held, "red"),
             ("paid", self.paid, "bright_blue"),
-            ("ordered", self.received.orders - self.received.refunds, "cyan"),
+            ("received", self.received.orders - self.received.refunds, "cyan"),
         ):
             bar = ProgressBar(total=max(1, self.stock), completed=units, width=52, complete_style=style)
             table.add_row(name, f"{units:,}", bar)

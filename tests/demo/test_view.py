@@ -47,8 +47,8 @@ def test_units_and_answers() -> None:
     assert "Shoes" in shown
     assert "sold out (409)" in shown
     scene.looked(SALE, Received(orders=9, refunds=2, sequence=11))
-    counts_beside = [line.split()[1:3] for line in rendered(scene).splitlines() if "ordered" in line]
-    assert counts_beside == [["ordered", "7"]]
+    counts_beside = [line.split()[1:3] for line in rendered(scene).splitlines() if "received" in line]
+    assert counts_beside == [["received", "7"]]
     assert "from the feed: confirmed 9, refunded 2" in rendered(scene)
     names, counts = (line.split() for line in shown.splitlines()[-3:-1])
     assert " ".join(names) == "│ agreed to pay declined walked away came back sold again │"
