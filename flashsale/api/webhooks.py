@@ -182,11 +182,10 @@ def _new_webhook(data: dict[str, Any]) -> tuple[str, list[str], str | None]:
 
 
 def _type_faults(types: list[Any]) -> list[Fault]:
-    full = [full_type(each) if isinstance(each, str) else None for each in types]
     return [
         Fault(("types", index), "is not a type of events, or is there twice")
-        for index, each in enumerate(full)
-        if each is None or each in full[:index]
+        for index, each in enumerate(types)
+        if not isinstance(each, str) or full_type(each) is None or each in types[:index]
     ]
 
 

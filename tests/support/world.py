@@ -10,6 +10,7 @@ from tests.support.served import Served
 
 STATES: Final = ("open", "scheduled", "paused", "sold_out", "closed")
 SKU: Final = "giulia"
+MOST_WEBHOOKS: Final = 50
 
 
 def definition(opens_in: timedelta = timedelta(hours=-1), **changes: Any) -> Json:
@@ -46,6 +47,8 @@ class World:
 
     async def _make(self, parameter: str, state: str) -> str:
         async with Client(self._server.url, self._server.root_key) as brand:
+            if parameter == "webhook":
+                return await self._webhook(brand)
             if parameter == "key":
                 return str((await brand.create_key("made up", ["support"]))["id"])
             self._made += 1
@@ -61,6 +64,15 @@ class World:
                 await brand.close(sale)
             # Of a sale that is not open there is no reservation: one that may never be is as good as any.
             return (reservation or f"{sale}.0.{'A' * 16}") if parameter == "reservation" else sale
+
+    async def _webhook(self, brand: Client) -> str:
+        """A webhook that leads nowhere; there can be 100, so those that are not needed any more make room."""
+        kept = set(self._kept.values())
+        found = await brand.webhooks()
+        for webhook in found if len(found) > MOST_WEBHOOKS else ():
+            if webhook["id"] not in kept:
+                await brand.delete_webhook(webhook["id"])
+        return str((await brand.create_webhook("http://127.0.0.1:1/made-up"))["id"])
 
     async def _reserve(self, sale: str, quantity: int) -> str:
         async with Client(self._server.url, self._server.token(self._customer)) as shopper:

@@ -40,11 +40,11 @@ def _requests() -> dict[str, Schema]:
                         "type": "array",
                         "items": {"type": "string", "enum": _NAMES},
                         "minItems": 1,
-                        "maxItems": len(EVENT_TYPES),
+                        "maxItems": len(_NAMES),
                         "uniqueItems": True,
                     },
                     (
-                        "Types of events, by their whole names or those of their facts, each once. Null, or left out: "
+                        "Types of events, by their whole names or those of their facts. Null, or left out: "
                         "orders made and undone."
                     ),
                 ),
