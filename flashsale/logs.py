@@ -121,6 +121,8 @@ def configure_logs(settings: Settings, process: str, *, stream: TextIO | None = 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
+    # It names each of its plugins whenever an archive is opened.
+    logging.getLogger("alembic").setLevel(max(root.level, logging.WARNING))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

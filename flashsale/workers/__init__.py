@@ -22,6 +22,8 @@ from flashsale.workers.outbox import run_outbox
 from flashsale.workers.payments import PaymentWorker
 from flashsale.workers.sweeper import Sweeper
 
+GUARD_WAIT_S: Final = 10.0
+"""How long the work waits at its start for the store to be compared with the archive, before it says that it cannot work."""
 RECONCILED_DAYS: Final = 14
 """How far back the comparison with a provider's books goes that is made again and again; by command all are compared."""
 
@@ -59,6 +61,7 @@ async def _run_payments(
     worker = PaymentWorker(till, settlement, tries=settings.payment_tries, claim_ms=settings.payment_claim_ms)
     reconciler = Reconciler(till, settlement)
     try:
+        await store.wait_for_guard(GUARD_WAIT_S)
         async with asyncio.TaskGroup() as work:
             work.create_task(Sweeper(sales, interval_s=settings.sweep_interval_ms / 1000).run(stop))
             work.create_task(worker.run(stop))
