@@ -41,10 +41,12 @@ async def run_outbox(settings: Settings, redis_url: str, stop: asyncio.Event) ->
                 # Imported when there is one: with what it needs it takes as long as all the rest.
                 from flashsale.workers.archiver import run_archiver  # noqa: PLC0415 - see above
                 from flashsale.workers.guard import run_guard  # noqa: PLC0415 - see above
+                from flashsale.workers.trimmer import run_trimmer  # noqa: PLC0415 - see above
 
                 url, timeout_ms = settings.archive_url, settings.redis_timeout_ms
                 work.create_task(run_guard(url, redis_url, stop, timeout_ms=timeout_ms))
                 work.create_task(run_archiver(settings, url, redis_url, stop))
+                work.create_task(run_trimmer(settings, url, redis_url, stop))
     finally:
         await orders.close()
         await sales.close()
