@@ -20,6 +20,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from redis.asyncio import Redis
 
+from bench.bench_checkout import Cpu, valkey_process
 from bench.bench_http import BATCHED, ROOT_KEY, running
 from bench.bench_payments import MONEY, begin_payments, reference
 from bench.bench_scripts import CLOCK, KEYS
@@ -49,6 +50,8 @@ OLD_WAYS = {
     "stream": "server-sent events",
 }
 SLOW_READERS, RUSH, RUSH_RATE = 1_000, 20_000, 2_000
+FULL = 2_000
+"""Orders after which the slow readers have as much on its way to them as they ever will."""
 
 
 def env_of(valkey_url: str, port: int = 0) -> dict[str, str]:
@@ -155,9 +158,9 @@ class Payers:
 
 
 async def pay_until(payers: Payers, what: "asyncio.Task[str]") -> None:
-    """A few orders a time, until the reader says that it has one."""
+    """One order after the other, until the reader says that it has one."""
     while not what.done():
-        await payers.pay(20, 200)
+        await payers.pay(1, 50)
     await what
 
 
@@ -248,18 +251,26 @@ async def bench_replay(benchmark: BenchmarkFixture, redis: "Redis", valkey_url: 
     with load_core(), running(BATCHED, valkey_url) as port:
         for way, name in OLD_WAYS.items():
             count = OLD if way != "feed" else OLD // 5
+            cpu = Cpu(server=[worker_of(port)], valkey=[valkey_process()])
+            before = cpu.read()
             arguments = ("orders_reader.py", way, count - 1, 0)
             async with program(*arguments, env=env_of(valkey_url, port)) as reader:
                 found = json.loads(await reader.line("RESULT"))
                 figures[way] = found["seconds"] / found["orders"]
+                spent = {name: seconds - before[name] for name, seconds in cpu.read().items()}
+                spent["reader"] = found["cpu_seconds"]
                 report.row(
                     f"orders: read again from the first one (events of {size} bytes, stream filled by XADD)",
-                    ("way", "orders", "seconds", "orders per second"),
+                    (
+                        *("way", "orders", "seconds", "orders per second"),
+                        *(f"us of CPU: {part}" for part in spent),
+                    ),
                     (
                         name,
                         f"{count:,}",
                         f"{found['seconds']:.1f}",
                         f"{found['orders'] / found['seconds']:,.0f}",
+                        *(f"{seconds / count * 1e6:.0f}" for seconds in spent.values()),
                     ),
                     target="20,000 a second",
                 )
@@ -284,29 +295,31 @@ async def bench_slow_readers(
     benchmark: BenchmarkFixture, redis: "Redis", valkey_url: str, report: Report
 ) -> None:
     """Memory of the server's worker with readers who do not keep up, and what a fast one beside them is given."""
-    payers = await Payers.of(redis, 2 * RUSH + 2 * WARM)
+    payers = await Payers.of(redis, 2 * RUSH + FULL + 3 * WARM)
     steps: dict[str, float] = {}
     with load_core(), running(BATCHED, valkey_url) as port, publishing(valkey_url):
         env, worker = env_of(valkey_url, port), worker_of(port)
 
-        async def rush() -> list[float]:
+        async def rush(count: int) -> list[float]:
             """Orders beside a fast reader, who has to get all of them; how old they were."""
-            async with program("orders_reader.py", "stream", RUSH, env=env) as reader:
+            async with program("orders_reader.py", "stream", count, env=env) as reader:
                 await pay_until(payers, asyncio.create_task(reader.line("READY")))
                 result = asyncio.create_task(reader.line("RESULT"))
-                await payers.pay(RUSH, RUSH_RATE)
+                await payers.pay(count, RUSH_RATE)
                 ages: list[float] = json.loads(await result)["ages_ms"]
                 return ages
 
         def note(step: str) -> None:
             steps[step] = worker.memory_info().rss / 2**20
 
-        alone = await rush()
-        note(f"after {RUSH:,} orders and one reader")
+        alone = await rush(RUSH)
+        note(f"{RUSH:,} orders, one reader")
         async with program("slow_readers.py", port, SLOW_READERS, env=env) as slow:
             await slow.line("READY")
             note(f"{SLOW_READERS:,} slow readers more")
-            beside = await rush()
+            await rush(FULL)
+            note(f"{FULL:,} orders more: they are stuck")
+            beside = await rush(RUSH)
             note(f"{RUSH:,} orders more")
             slow.end_input()
             had, gone = map(int, (await slow.line("RESULT")).split())
@@ -319,7 +332,7 @@ async def bench_slow_readers(
             f"orders: memory of the server's worker with slow readers (they had {had / 2**20:.1f} MiB; {gone} were cut off)",
             ("step", "MiB"),
             (step, f"{mib:.1f}"),
-            target="flat",
+            target="flat once they are stuck",
         )
     for name, ages in (("alone", alone), ("beside the slow ones", beside)):
         report.row(

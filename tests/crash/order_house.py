@@ -1,14 +1,15 @@
 """A shop and the order system behind it, each part a process of its own that can be killed and started again.
 
-A store, a database, a server with its worker, the work on payments, the work on orders, and the order system; what they are
-called here is in `OrderHouse.victims`. Nobody but the test starts again what it kills, the server's own worker excepted.
+A store, a database, a server with its worker, the work on payments, the work on orders, and two order systems: our own
+(`tests/crash/order_system.py`), and the one of the examples. What they are called here is in `OrderHouse.victims`. The test
+starts again what it kills; the server starts its own worker, and the house the example, which ends when its database does.
 """
 
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -18,17 +19,19 @@ import psutil
 from flashsale.process.embedded import EmbeddedValkey
 from flashsale.process.ports import ReservedPort
 from tests.crash import instant_provider, order_system
-from tests.process.programs import Program, eventually
+from tests.crash.journeys import quietly
+from tests.process.programs import ROOT, Program, eventually
 from tests.support.postgres import Postgres
 from tests.support.server import binary
 from tests.support_http.server import Server
 
 SIMULATOR_SECRET: Final = "simulator-secret-of-the-tests-0123456789"
+EXAMPLE: Final = ROOT / "examples" / "orders_to_postgres.py"
 Revive = Callable[[], Awaitable[None]]
 
 
 class OrderHouse:
-    """Everything runs inside the block, but for the order system, which `open_for` starts."""
+    """Everything runs inside the block, but for the order systems."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -42,7 +45,7 @@ class OrderHouse:
         with ExitStack() as stack:
             stack.callback(self._end_all)
             self.postgres = stack.enter_context(Postgres())
-            self.archive, self.orders = self.postgres.create_database(), self.postgres.create_database()
+            self.archive, self.orders, self.shop = (self.postgres.create_database() for _ in range(3))
             with self.postgres.connect(self.orders) as books:
                 books.execute(order_system.TABLES.encode())
             self.valkey = stack.enter_context(EmbeddedValkey(self._folder / "store", binary=binary()))
@@ -61,10 +64,26 @@ class OrderHouse:
     def url(self) -> str:
         return self.server.url
 
-    def open_for(self, key: str) -> None:
-        """Starts the order system, which reads with this API key."""
+    @asynccontextmanager
+    async def order_systems(self, key: str) -> AsyncIterator[None]:
+        """They run inside the block, and read with this API key."""
         self._key = key
-        self._consumer = self._order_system()
+        self._consumer, self._example = self._order_system(), self._example_system()
+        keeping = asyncio.create_task(self._keep_example())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await quietly(keeping)
+            self._consumer.end()
+            self._example.end()
+
+    async def _keep_example(self) -> None:
+        """As whatever runs such services does."""
+        while True:
+            if self._example.process.poll() is not None:
+                self._example = self._example_system()
+            await asyncio.sleep(0.1)
 
     def victims(self) -> Sequence[str]:
         return tuple(self._ways())
@@ -87,6 +106,18 @@ class OrderHouse:
         with self.postgres.connect(self.orders) as books:
             return books.execute(wanted, (sale,)).fetchall()
 
+    def example_count(self) -> int:
+        """How many orders the example has in its books; only after it has made them."""
+        with self.postgres.connect(self.shop) as books:
+            (count,) = books.execute("SELECT count(*) FROM shop_orders").fetchone() or (0,)
+            return int(count)
+
+    def example_rows(self, sale: str) -> list[tuple[Any, ...]]:
+        """Sequence, status, reservation and amount due of all that the example has in its books of a sale, in order."""
+        wanted = "SELECT sequence, status, reservation, amount_due FROM shop_orders WHERE sale = %s ORDER BY sequence"
+        with self.postgres.connect(self.shop) as books:
+            return books.execute(wanted, (sale,)).fetchall()
+
     def logs(self) -> str:
         """The last words of everybody, for whoever reads a failure."""
         said = [each.err() if isinstance(each, Program) else each.program.err() for each in self._started]
@@ -97,6 +128,7 @@ class OrderHouse:
     def _ways(self) -> dict[str, tuple[Callable[[], None], Callable[[], None]]]:
         return {
             "order system": (self._consumer.end, self._revive_consumer),
+            "example": (self._kill_example, lambda: None),
             "server": (self._kill_server, self._revive_server),
             "server's worker": (self._kill_worker, lambda: None),
             "payment work": (self._payments.end, self._revive_payments),
@@ -104,6 +136,11 @@ class OrderHouse:
             "store": (lambda: os.kill(self.valkey.pid, signal.SIGKILL), self._revive_valkey),
             "database": (self.postgres.kill, self.postgres.start),
         }
+
+    def _kill_example(self) -> None:
+        killed = self._example
+        killed.end()
+        eventually(lambda: self._example is not killed, "the example runs again")
 
     def _kill_server(self) -> None:
         family = self.server.program.family()
@@ -167,6 +204,10 @@ class OrderHouse:
     def _order_system(self) -> Program:
         env = {"ORDERS_KEY": self._key, "ORDERS_DATABASE": self.orders}
         return self._program([str(order_system.__file__), self.url], env)
+
+    def _example_system(self) -> Program:
+        env = {"SHOP_URL": self.url, "SHOP_KEY": self._key, "DATABASE_URL": self.shop}
+        return self._program([str(EXAMPLE)], env)
 
     def _program(self, arguments: Sequence[str], env: dict[str, str]) -> Program:
         program = Program(arguments, self._folder, env)
