@@ -7,8 +7,8 @@ import contextlib
 import os
 import random
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -121,21 +121,26 @@ async def run_demo(
         brand = await stack.enter_async_context(Client(address.shop, keys.root_key))
         provider = await stack.enter_async_context(Client(address.provider, address.provider_secret))
         name = await free_name(brand, options.sale.sale)
-        crowd = await stack.enter_async_context(crowd_process(keys.crowd_environment()))
-        key = await stack.enter_async_context(order_key(brand))
-        reading = order_system(keys.order_system_environment(key), random.Random(options.seed))
-        players = Players(crowd, await stack.enter_async_context(reading), data_dir / "order-system")
-        setting, heard = await _sell(options, console, address.shop, name, brand, players)
-        console.print(
-            "Everybody has gone. Waiting for the last holds and refunds, then reading all books ..."
-        )
-        case = await _case(options.sale, setting, heard, brand, provider, players.orders)
+        async with _players(keys, brand, data_dir, options.seed) as players:
+            setting, heard = await _sell(options, console, address.shop, name, brand, players)
+            console.print(
+                "Everybody has gone. Waiting for the last holds and refunds, then reading all books ..."
+            )
+            case = await _case(options.sale, setting, heard, brand, provider, players.orders)
         result = result_of(options.sale, setting, heard.done, case, judge(case), heard.history)
         result = _save(result, heard.answers, options.out_dir, console)
         print_report(console, result)
         on_result(result)
         if options.keep:
             await keep_open(options.sale, console, brand, address.shop, keys.root_key)
+
+
+@asynccontextmanager
+async def _players(keys: Secrets, brand: Client, data_dir: Path, seed: int) -> AsyncIterator[Players]:
+    async with crowd_process(keys.crowd_environment()) as crowd, order_key(brand) as key:
+        environment = keys.order_system_environment(key)
+        async with order_system(environment, random.Random(seed)) as orders:
+            yield Players(crowd, orders, data_dir / "order-system")
 
 
 async def _case(
