@@ -1,22 +1,29 @@
 """`flashsale recover`: what was lost is there again, key by key, and the sale goes on from there."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from flashsale.archive import Archive
+from flashsale.engine.audit import Audit
+from flashsale.engine.cloudevents import EventMaker
 from flashsale.engine.guard import Guard
+from flashsale.engine.publisher import Publisher
 from flashsale.engine.recovery import Recovered, Recovery, RecoveryError
 from flashsale.keys import STRAY, SaleKeys
 from flashsale.model.outcomes import Confirm, OpenSale, Pay, Restock
 from flashsale.model.payment import Fate, PaymentStatus, unpack_record
 from flashsale.model.rebuild import UNKNOWN
 from flashsale.store.guarding import GuardStore
+from flashsale.store.orders import OrderStore
+from flashsale.store.recovery import LIFE_MS, SaleRebuilder
 from flashsale.store.sales import SaleStore
 from tests.recovery.archived import Archived, put_back, save
 from tests.recovery.histories import History
 from tests.support.sales import SALE, Clock, definition
+from tests.support.server import plain
 from tests.support.shop import Shop, Snapshot
 
 BOOK = ("stock", "customers", "reservations", "holds", "journal")
@@ -239,3 +246,130 @@ async def test_a_restock_that_is_asked_for_again_is_made_once(
     await put_back(guard_store.store, yesterday)
     await recover(guard_store, archived.archive)
     assert await shop.restock("car", 2, repeat_key="once") is Restock.REPLAYED
+
+
+# --- runs that are killed, and runs that meet ---
+
+
+class KilledError(Exception):
+    """Stands for kill -9: nothing of the run happens any more."""
+
+
+STEPS = ("facts", "reservations", "payments", "swap", "swapped")
+
+
+async def lost_sale(shop: Shop, archived: Archived, store: GuardStore) -> Snapshot:
+    """A sale whose newest facts are in the archive only; as it was."""
+    history = History(shop, 7)
+    await history.begin()
+    await history.walk(60)
+    yesterday = await save(store.store)
+    await history.walk(60)
+    await archived.keep()
+    whole = await shop.snapshot()
+    await put_back(store.store, yesterday)
+    return whole
+
+
+@pytest.mark.parametrize("dies_at", STEPS)
+async def test_a_run_that_was_killed_is_made_again(
+    dies_at: str, shop: Shop, archived: Archived, guard_store: GuardStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = await lost_sale(shop, archived, guard_store)
+
+    def step(name: str) -> None:
+        if name == dies_at:
+            raise KilledError
+
+    async def nobody_drops(_self: SaleRebuilder) -> None:
+        """Who was killed does not tidy up."""
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SaleRebuilder, "drop", nobody_drops)
+        with pytest.raises(KilledError):
+            await Recovery(guard_store, archived.archive, SALE, step=step).run()
+    left = [key async for key in guard_store.store.redis.scan_iter(match="*recovery-*")]
+    for key in left:
+        assert 0 < await guard_store.store.redis.pttl(key) <= LIFE_MS, "it goes by itself"
+    marked = (await shop.look()).recovering
+    assert bool(marked) is (dies_at != "swapped")
+    await recover(guard_store, archived.archive)
+    check_same(whole, await shop.snapshot())
+    assert (await shop.audit()).findings == []
+    if left:
+        await guard_store.store.redis.delete(*left)
+
+
+async def test_runs_that_meet_do_it_once(
+    shop: Shop, archived: Archived, guard_store: GuardStore, valkey: str
+) -> None:
+    whole = await lost_sale(shop, archived, guard_store)
+
+    async def one() -> Recovered | RecoveryError:
+        async with GuardStore(valkey) as store:
+            try:
+                return await recover(store, archived.archive)
+            except RecoveryError as error:
+                return error
+
+    results = await asyncio.gather(*(one() for _ in range(4)))
+    done = [each for each in results if isinstance(each, Recovered) and each.missing]
+    assert len(done) == 1
+    for each in results:
+        if isinstance(each, RecoveryError):
+            assert "somebody else was faster" in str(each) or "has changed" in str(each)
+    check_same(whole, await shop.snapshot())
+    assert not [key async for key in guard_store.store.redis.scan_iter(match="*recovery-*")]
+
+
+async def test_what_was_put_aside_too_long_ago_is_not_put_in_place(
+    shop: Shop, archived: Archived, guard_store: GuardStore, valkey: str
+) -> None:
+    await lost_sale(shop, archived, guard_store)
+    redis: Any = guard_store.store.redis
+    aside: list[bytes] = []
+
+    def step(name: str) -> None:
+        if name == "swap":
+            with plain(valkey) as client:
+                aside.extend(client.keys("*recovery-*:customers"))
+                client.delete(*aside)
+
+    with pytest.raises(RecoveryError, match=r"of the customers 0 of \d are there. Run this again"):
+        await Recovery(guard_store, archived.archive, SALE, step=step).run()
+    assert aside
+    assert await redis.hexists(SaleKeys.of(SALE).sale, "recovering")
+    await recover(guard_store, archived.archive)
+
+
+async def test_orders_are_published_on_where_they_ended(
+    shop: Shop, archived: Archived, guard_store: GuardStore, sales: SaleStore
+) -> None:
+    """The stream is as old as the journal: what is missing comes out of the facts again, byte for byte."""
+    orders = OrderStore(guard_store.store)
+
+    async def publish() -> list[Any]:
+        publisher = Publisher(sales, orders, EventMaker(sales, "flashsale"))
+        await publisher.follow([SALE])
+        while await publisher.publish(block_ms=1):
+            pass
+        redis: Any = guard_store.store.redis
+        return list(await redis.xrange(SaleKeys.of(SALE).orders))
+
+    await shop.open({"car": 9})
+    ann = await shop.paid("ann", reference="sim:1")
+    await publish()
+    yesterday = await save(guard_store.store)
+    await shop.refund(ann.token)
+    await shop.paid("bob", reference="sim:2")
+    await archived.keep()
+    before = await publish()
+    assert len(before) == 3
+    for backup in (yesterday, {}):
+        await put_back(guard_store.store, backup)
+        await recover(guard_store, archived.archive)
+        assert await publish() == before
+    report = await Audit(sales, SALE, orders=orders).run()
+    assert report is not None
+    assert report.findings == []
+    await orders.close()
