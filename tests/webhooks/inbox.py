@@ -22,6 +22,7 @@ from standardwebhooks import Webhook as OfficialWebhook
 from standardwebhooks import WebhookVerificationError
 
 from flashsale.engine.cloudevents import EventMaker
+from flashsale.engine.older import OldBooks
 from flashsale.engine.outgoing import Outbox
 from flashsale.engine.publisher import Publisher
 from flashsale.store.client import Store
@@ -139,7 +140,12 @@ class Hands:
 
 @asynccontextmanager
 async def delivering(
-    url: str, *, hands: Hands | None = None, timeout_s: float = 5, days: float = 5
+    url: str,
+    *,
+    hands: Hands | None = None,
+    timeout_s: float = 5,
+    days: float = 5,
+    older: OldBooks | None = None,
 ) -> AsyncIterator[None]:
     """A publisher and a deliverer, with connections of their own, as long as the block lasts."""
     store = Store.connect(url)
@@ -149,7 +155,7 @@ async def delivering(
     deliverer = Deliverer(
         WebhookStore(store),
         sales,
-        Outbox(orders, sales, maker),
+        Outbox(orders, sales, maker, older),
         sender,
         days=days,
         lease_ms=LEASE_MS,

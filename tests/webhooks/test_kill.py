@@ -8,6 +8,7 @@ from flashsale.engine.webhooks import Webhooks
 from flashsale.model.events import ORDER_EVENTS
 from flashsale.store.client import Store
 from flashsale.store.sales import SaleStore
+from tests.process.programs import Program
 from tests.support.sales import Clock
 from tests.support.shop import Shop
 from tests.webhooks.inbox import eventually
@@ -33,6 +34,34 @@ async def sell(shop: Shop) -> None:
     for number in range(ORDERS_A_SALE):
         name = f"{shop.sale}-{number}"
         await shop.paid(name, ("car", 1), reference=f"sim:{name}")
+
+
+async def test_the_real_worker_is_killed_and_another_goes_on(
+    valkey: str, store: Store, sale_store: SaleStore, clock: Clock, webhooks: Webhooks, tmp_path: Path
+) -> None:
+    """The same with `flashsale work`: what a dead one has not done is done after its lease, of ten seconds."""
+    env = {
+        "FLASHSALE_WORK_ONLY": "orders",
+        "FLASHSALE_ARCHIVE": "none",
+        "FLASHSALE_WEBHOOK_PRIVATE_NETWORKS": "1",
+    }
+    shop = Shop(store, sale_store, clock, "sale")
+    with Receiver(tmp_path / "taken") as receiver:
+        _, webhook = await webhooks.create(receiver.url, sorted(ORDER_EVENTS), None)
+        receiver.secret_file.write_text(webhook.secret)
+        selling = asyncio.create_task(sell(shop))
+        for enough in (20, ORDERS_A_SALE):
+            worker = Program(["-m", "flashsale", "work", "--redis-url", valkey], tmp_path, env)
+
+            async def taken(enough: int = enough) -> bool:
+                return len(receiver.taken().get(shop.sale, [])) >= enough
+
+            try:
+                await eventually(taken, "orders arrive")
+            finally:
+                worker.end()
+        await selling
+        assert in_order(receiver.taken()[shop.sale])
 
 
 async def test_everything_arrives_in_order_whatever_dies(

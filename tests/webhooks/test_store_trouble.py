@@ -7,11 +7,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flashsale.archive import Archive
 from flashsale.engine.cloudevents import EventMaker
+from flashsale.engine.older import OldBooks
 from flashsale.engine.outgoing import Outbox, OutOfReachError
 from flashsale.engine.webhooks import Webhooks
 from flashsale.keys import SaleKeys
-from flashsale.model.events import ORDER_EVENTS
+from flashsale.model.events import EVENT_TYPES, ORDER_EVENTS
 from flashsale.model.webhooks import Webhook
 from flashsale.process.embedded import EmbeddedValkey
 from flashsale.store.client import Store
@@ -19,6 +21,7 @@ from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
 from flashsale.store.webhooks import WebhookStore
 from flashsale.webhooks.addresses import Guard
+from tests.support.archived import archived, fill
 from tests.support.sales import Clock
 from tests.support.server import binary
 from tests.support.shop import Shop
@@ -77,6 +80,36 @@ async def test_what_is_missing_is_not_skipped(
         await receiver.until(lambda: len(receiver.messages) == 6)
     assert [each.sequence for each in receiver.messages] == [1, 2, 3, 4, 3, 4]
     await _page_of_facts_has_no_gap(shop, store, webhook)
+
+
+@pytest.mark.breaks_the_books("what is in the archive is thrown away, as it is when it is old")
+async def test_what_is_no_longer_in_the_store_comes_from_the_archive(
+    valkey: str, shop: Shop, receiver: Inbox, webhooks: Webhooks, store: Store, tmp_path: Path
+) -> None:
+    of_orders, _ = await webhooks.create(f"{receiver.url}/orders", ORDERS, None)
+    of_all, _ = await webhooks.create(f"{receiver.url}/all", list(EVENT_TYPES), None)
+    await shop.open({"car": 10})
+    for number in range(4):
+        await shop.paid(f"c-{number}", ("car", 1), reference=f"sim:{number}")
+    facts = await shop.facts()
+    url = f"sqlite:///{tmp_path / 'archive.db'}"
+    archive = Archive.open(url)
+    fill(archive, archived(facts, shop.sale))
+    older = OldBooks(url)
+    async with delivering(valkey, older=older):
+        await receiver.until(lambda: len(receiver.messages) == 4 + len(facts))
+        names = SaleKeys.of(shop.sale)
+        await store.redis.xtrim(names.orders, minid="3-0", approximate=False)
+        await store.redis.xtrim(names.journal, minid=f"{len(facts) - 1}-0", approximate=False)
+        for webhook_id in (of_orders, of_all):
+            await webhooks.replay(webhook_id, shop.sale, 0)
+        await receiver.until(lambda: len(receiver.messages) == 2 * (4 + len(facts)))
+    await older.close()
+    archive.close()
+    for path in ("/orders", "/all"):
+        bodies = [each.body for each in receiver.at(path)]
+        half = len(bodies) // 2
+        assert bodies[:half] == bodies[half:]
 
 
 async def _page_of_facts_has_no_gap(shop: Shop, store: Store, webhook: Webhook) -> None:
