@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Self
 
-from sqlalchemy import Connection, Engine, Insert, bindparam, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from flashsale.archive import database
 from flashsale.archive.bulk import load
@@ -30,6 +30,11 @@ _UNDO: Final = (
     .where(*(ORDERS.c[name] == bindparam(f"of_{name}") for name in _KEY))
     .values({name: bindparam(name) for name in REFUND})
 )
+_FORGET: Final = delete(ORDERS).where(
+    ORDERS.c.sale == bindparam("of_sale"),
+    ORDERS.c.shard == bindparam("of_shard"),
+    ORDERS.c.reservation.in_(bindparam("made", expanding=True)),
+)
 
 
 class Archive:
@@ -41,13 +46,6 @@ class Archive:
     def __init__(self, engine: Engine, where: str) -> None:
         self._engine = engine
         self._where = where
-        upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self._begin_position = upsert(POSITIONS).on_conflict_do_nothing().returning(POSITIONS.c.seq)
-        order = upsert(ORDERS)
-        self._make_order: Insert = order.on_conflict_do_update(
-            index_elements=_KEY,
-            set_={column.name: order.excluded[column.name] for column in ORDERS.c if column.name not in _KEY},
-        )
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -101,7 +99,10 @@ class Archive:
                 return False
             load(connection, FACTS, rows)
             if made:
-                connection.execute(self._make_order, made)
+                # There is none before its confirmation. Should a damaged journal have two of them, the later one counts.
+                tokens = [order["reservation"] for order in made]
+                connection.execute(_FORGET, {"of_sale": sale, "of_shard": shard, "made": tokens})
+                load(connection, ORDERS, made)
             if undone:
                 connection.execute(_UNDO, undone)
         return True
@@ -119,7 +120,11 @@ class Archive:
             if sequences and sequences[0] != 1:
                 raise ValueError(f"the first order of {sale} has the number {sequences[0]}")
             row["sequence"] = sequences[-1] if sequences else 0
-            return connection.execute(self._begin_position, row).first() is not None
+            try:
+                connection.execute(insert(POSITIONS), row)
+            except IntegrityError:
+                return False
+            return True
         move = update(POSITIONS).where(
             POSITIONS.c.sale == sale, POSITIONS.c.shard == shard, POSITIONS.c.seq == after
         )

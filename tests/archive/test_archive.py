@@ -281,3 +281,18 @@ def test_sales_are_kept_apart(archive: Archive) -> None:
     assert {order.reservation for order in orders_of(archive) if order.sale == "two"} == {
         f"two.0.{token}" for token in (journals.ANN, journals.BOB, journals.CEM, journals.DAN)
     }
+
+
+def test_a_damaged_journal_is_kept_as_it_is(archive: Archive) -> None:
+    """An order made twice: the audit's business. Of the two, the table has the later one."""
+    twice = journals.renumbered(
+        [
+            *journals.paid()[:9],
+            journals.confirmed(journals.ANN, "sim:8", OPENS_MS + 99, amount=200),
+        ]
+    )
+    pairs = archived(twice)
+    fill(archive, pairs, batch=9)
+    assert archive.facts(SALE) == twice
+    (order,) = orders_of(archive)
+    assert (order.sequence, order.reference, order.confirmed_seq) == (2, "8", 10)
