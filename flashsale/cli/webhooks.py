@@ -1,5 +1,6 @@
 """`flashsale webhooks`: register webhooks and look after them. It needs a key with the scope orders."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import click
 
 from flashsale.cli.output import console, count, instant, plain, print_json, table
 from flashsale.cli.target import Target, run, server_options
+from flashsale.settings import env_name
 
 SHORT = "io.flashsale."
 
@@ -33,7 +35,7 @@ def create(target: Target, address: str, types: tuple[str, ...], sale: str | Non
 
     Standard output is the secret alone, so that it can be put into a file or a variable.
     """
-    made = run(target, lambda client: client.create_webhook(address, types or None, sale=sale))
+    made = run(target, lambda client: client.create_webhook(address, types or None, sale=sale), env=_env())
     _tell_secret(made, as_json)
 
 
@@ -157,6 +159,12 @@ def replay(target: Target, webhook_id: str, sale: str, after: int, as_json: bool
         print_json(webhook)
     else:
         click.echo(f"Webhook {plain(webhook_id)} gets {plain(sale)} again after number {after:,}.")
+
+
+def _env() -> dict[str, str]:
+    """What is known here of where webhooks may go, for a server of our own; one at an address has its own settings."""
+    name = env_name("webhook_private_networks")
+    return {name: os.environ[name]} if name in os.environ else {}
 
 
 def _tell_secret(webhook: Mapping[str, Any], as_json: bool) -> None:

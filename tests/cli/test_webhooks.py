@@ -121,6 +121,17 @@ def test_a_webhook_is_made_rotated_and_removed(commands: Commands) -> None:
     assert "(not_found)" in commands.fails("webhooks", "replay", made["id"], "one")
 
 
+def test_without_a_server_the_settings_here_say_where_webhooks_may_go(
+    commands: Commands, valkey: str
+) -> None:
+    here: dict[str, Any] = {"FLASHSALE_URL": None, "FLASHSALE_REDIS_URL": valkey}
+    url = "http://127.0.0.1:1/hook"
+    assert "public internet" in commands.fails("webhooks", "create", url, **here)
+    made = commands.json("webhooks", "create", url, **here, FLASHSALE_WEBHOOK_PRIVATE_NETWORKS="1")
+    assert made["url"] == url
+    commands.must("webhooks", "delete", made["id"], **here)
+
+
 def test_what_cannot_be(commands: Commands) -> None:
     assert "; url: the address is not one of the public internet" in commands.fails(
         "webhooks", "create", "http://127.0.0.1/"
