@@ -36,7 +36,7 @@ def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 class Program:
-    """A Python program, its output in files of `folder`."""
+    """A Python program that runs in `folder`, where its output is in files: what it leaves behind is left there."""
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Program:
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
+                cwd=folder,
                 env=clean_env(env),
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -91,7 +91,9 @@ class House:
             self.simulator = stack.enter_context(
                 run_simulator(webhook_url=f"http://127.0.0.1:{port}{EVENTS_PATH}", file=self.books)
             )
-            self.env = {**self.simulator.env, "FLASHSALE_RECONCILE_SECONDS": "0", **self._extra}
+            # The store may be killed and come back empty, which an archive would not let pass.
+            own = {"FLASHSALE_RECONCILE_SECONDS": "0", "FLASHSALE_ARCHIVE": "none"}
+            self.env = {**self.simulator.env, **own, **self._extra}
             self.server = Server(self._folder, ["--redis-url", self.valkey.url], env=self.env, port=port)
             stack.callback(self.server.stop)
             if self._works:
