@@ -42,6 +42,7 @@ SERVES, LOADS = 0, 1
 RATE, TICK_S = 1_000, 0.01
 ORDERS, WARM, ROUNDS = 5_000, 2_000, 3
 WAYS = {"feed": "long poll (OrderFeed)", "stream": "server-sent events", "group": "XREADGROUP"}
+BACKLOG = 30_000
 OLD = int(os.environ.get("BENCH_OLD_ORDERS", "1_000_000"))
 """Orders that are read again; fewer are enough to see whether it works."""
 OLD_WAYS = {
@@ -71,13 +72,13 @@ def load_core() -> Iterator[None]:
 
 
 @contextmanager
-def publishing(valkey_url: str) -> Iterator[None]:
+def publishing(valkey_url: str) -> Iterator[psutil.Process]:
     """`flashsale work`, of which the orders alone."""
     env = env_of(valkey_url) | {"FLASHSALE_LOG_LEVEL": "warning", "FLASHSALE_ARCHIVE": "none"}
     command = [sys.executable, "-m", "flashsale", "work", "--work-only", "orders"]
     worker = subprocess.Popen(["taskset", "-c", str(SERVES), *command], env=env, stdout=subprocess.DEVNULL)
     try:
-        yield
+        yield psutil.Process(worker.pid)
         assert worker.poll() is None, "the publisher has ended"
     finally:
         worker.terminate()
@@ -203,6 +204,34 @@ async def bench_latency(benchmark: BenchmarkFixture, redis: "Redis", valkey_url:
             ),
             target="p99 at most 50 ms",
         )
+
+
+@pytest.mark.timeout(600)
+async def bench_backlog(benchmark: BenchmarkFixture, redis: "Redis", valkey_url: str, report: Report) -> None:
+    """How fast one publisher tells of orders that were made while it was away."""
+    count, marks = BACKLOG, list[tuple[float, int]]()
+    with load_core():
+        payers = await Payers.of(redis, count)
+        await payers.pay_all_at_once(count)
+        with publishing(valkey_url) as publisher:
+            while not marks or marks[-1][1] < count:
+                if told := await redis.xlen(KEYS.orders):
+                    marks.append((time.monotonic(), told))
+                await asyncio.sleep(0.01)
+            (cpu_seconds, system, *_), (began, first), (ended, _) = publisher.cpu_times(), marks[0], marks[-1]
+    info = await redis.info()
+    CLOCK.record(benchmark, [ended - began], info)
+    report.keep("orders-backlog", {"orders": count, "seconds": ended - began}, info)
+    report.row(
+        "orders: one publisher and a backlog (publisher on one core, Valkey on the other, fsync always)",
+        ("orders", "seconds", "orders per second", "us of CPU: publisher"),
+        (
+            f"{count:,}",
+            f"{ended - began:.1f}",
+            f"{(count - first) / (ended - began):,.0f}",
+            f"{(cpu_seconds + system) / count * 1e6:.0f}",
+        ),
+    )
 
 
 FILL = """
