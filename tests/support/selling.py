@@ -17,11 +17,14 @@ import orjson
 
 from flashsale.engine.cloudevents import EventMaker
 from flashsale.engine.publisher import Publisher
+from flashsale.model.outcomes import Confirm
+from flashsale.scripts import payments as scripts
+from flashsale.scripts.reserve import Held
 from flashsale.store.client import Store
 from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
 from flashsale.workers.outbox import publish
-from tests.support.sales import Clock
+from tests.support.sales import Clock, claim
 from tests.support.shop import Shop
 
 STOCK = 100_000
@@ -46,6 +49,27 @@ class Seller(Shop):
             if self._chance.random() < refunds:
                 await self.refund(order.token, reason="changed my mind")
                 self.told += 1
+
+    async def sell_many(self, orders: int) -> None:
+        """As fast as it goes: a hundred by each call, and nothing comes back."""
+        for start in range(0, orders, 100):
+            names = [f"{self.sale}-many-{self.told + number}" for number in range(min(100, orders - start))]
+            held = await self.reserve(*(claim(name, ("car", 1), sale=self.sale) for name in names))
+            reservations = [each.reservation for each in held if isinstance(each, Held)]
+            assert len(reservations) == len(names)
+            await scripts.pay(
+                self.store.redis,
+                self.keys,
+                [scripts.Wish(each.token, "card", self.due(each)) for each in reservations],
+                extension_ms=0,
+                rate=100,
+                queue_limit=10**6,
+                now_ms=self.now_ms,
+            )
+            pairs = zip(reservations, names, strict=True)
+            done = await self.confirmed(*(self.charge(each, f"sim:{name}") for each, name in pairs))
+            assert done == [Confirm.CONFIRMED] * len(names)
+            self.told += len(names)
 
 
 @asynccontextmanager

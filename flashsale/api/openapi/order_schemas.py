@@ -8,7 +8,7 @@ from flashsale.model.events import EVENT_TYPES, ORDER_EVENTS
 
 Json = dict[str, Any]
 
-CURSOR: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": 65536}
+CURSOR: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z0-9_-]*$"}
 _ORDERED: Final[Schema] = {"type": "string", "pattern": "^[0-9]{15}$"}
 _AMOUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 

@@ -49,12 +49,7 @@ class Outlet:
     """One answer that is sent in pieces. Leaving the block ends it."""
 
     def __init__(
-        self,
-        request: web.Request,
-        headers: Mapping[str, str],
-        *,
-        length: int | None = None,
-        stuck_s: float = STUCK_S,
+        self, request: web.Request, headers: Mapping[str, str], *, length: int | None = None
     ) -> None:
         """`length` in bytes, when it is known; otherwise the answer ends when it ends."""
         self._request = request
@@ -62,7 +57,6 @@ class Outlet:
         if length is not None:
             self._response.content_length = length
         self._length = length or 0
-        self._stuck_s = stuck_s
         self._writer: AbstractStreamWriter | None = None
 
     async def __aenter__(self) -> Self:
@@ -130,13 +124,13 @@ class Outlet:
     async def _taken(self, writer: AbstractStreamWriter) -> None:
         """Waits until the reader has taken what was written."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._stuck_s
+        deadline = loop.time() + STUCK_S
         draining = asyncio.ensure_future(writer.drain())
         try:
             while not draining.done():
                 if loop.time() >= deadline or not self.open:
                     raise CutOffError
-                await asyncio.wait({draining}, timeout=min(self._stuck_s, 1.0))
+                await asyncio.wait({draining}, timeout=min(STUCK_S, 1.0))
             await draining
         finally:
             draining.cancel()
