@@ -191,7 +191,7 @@ def _order_system(one: OrderSystemFigures) -> Table:
         )
         rows.append(("told at once", one.orders + one.refunds - one.waited, times))
     if one.waited_max_ms is not None:
-        waited = f"made while it was down, {one.waited_max_ms / 1000:,.1f} s before at most"
+        waited = f"made while it was down, received within {one.waited_max_ms / 1000:,.1f} s"
         rows.append(("told later", one.waited, waited))
     for name, count, remark in rows:
         table.add_row(name, f"{count:,}", Text(remark, style="dim"))
