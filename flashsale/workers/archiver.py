@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from flashsale import metrics
-from flashsale.archive import Archive, ArchiveError, ArchiveUnavailableError, Position
+from flashsale.archive import Archive, ArchivedFact, ArchiveError, ArchiveUnavailableError, Position
 from flashsale.engine.cloudevents import EventMaker
 from flashsale.engine.guard import Guard
 from flashsale.keys import STRAY
@@ -27,6 +27,8 @@ from flashsale.store.sales import SaleStore
 
 AT_ONCE: Final = 500
 """Facts in one transaction."""
+BATCHES: Final = 20
+"""So many of one sale follow one another, before it is the turn of the others."""
 FEW: Final = 100
 GATHER_S: Final = 0.05
 """With fewer new facts than `FEW`, more are waited for so long: what a transaction costs hardly depends on their number."""
@@ -240,30 +242,64 @@ class Archiver:
     # --- the facts ---
 
     async def _take(self, sale: str, facts: Sequence[Fact]) -> int:
-        """Archives facts that were found behind the sale's place; how many."""
-        after = self._places[sale]
+        """Archives facts that were found behind the sale's place, and what is behind them; how many."""
+        count = 0
         try:
-            if facts[0].seq != after + 1:
-                raise ValueError(  # noqa: TRY301 - one of several reasons, all answered below
-                    f"its journal goes on with fact {facts[0].seq}: those before were trimmed, or deleted"
-                )
-            events = await self._maker.make(sale, facts)
-            pairs = list(zip(facts, events, strict=True))
-            appended = await asyncio.to_thread(self._archive.append, sale, after, pairs)
+            pairs = await self._made(sale, self._places[sale], facts)
+            for _ in range(BATCHES):
+                following, appended = await self._append(sale, self._places[sale], pairs)
+                if not appended:  # somebody else was faster
+                    del self._places[sale]
+                    self._looked_at = float("-inf")
+                    return count
+                self._say_archived(sale, pairs[-1][0].seq, len(pairs))
+                count += len(pairs)
+                pairs = await following
+                if not pairs:
+                    break
         except ArchiveUnavailableError:
             raise
         except (ValueError, LookupError, ArchiveError) as error:
-            self._give_up(sale, after, str(error))
-            return 0
-        if not appended:  # somebody else was faster
-            del self._places[sale]
-            self._looked_at = float("-inf")
-            return 0
-        self._places[sale] = facts[-1].seq
+            self._give_up(sale, self._places[sale], str(error))
+        return count
+
+    async def _append(
+        self, sale: str, after: int, pairs: Sequence[ArchivedFact]
+    ) -> tuple[asyncio.Task[list[ArchivedFact]], bool]:
+        """Archives a batch. Meanwhile the one behind it is read: its task comes back with whether this one is archived."""
+        following = asyncio.create_task(self._following(sale, pairs))
+        try:
+            appended = await asyncio.to_thread(self._archive.append, sale, after, pairs)
+        finally:
+            await asyncio.wait([following])
+            following.exception()  # seen: when this batch has failed, nobody else asks for it
+        return following, appended
+
+    async def _following(self, sale: str, pairs: Sequence[ArchivedFact]) -> list[ArchivedFact]:
+        """What is behind a full batch."""
+        if len(pairs) < self._at_once:
+            return []
+        after = pairs[-1][0].seq
+        facts = await self._sales.facts(sale, after=after, limit=self._at_once)
+        return await self._made(sale, after, facts) if facts else []
+
+    async def _made(self, sale: str, after: int, facts: Sequence[Fact]) -> list[ArchivedFact]:
+        """Facts that follow `after`, with their events.
+
+        Raises:
+            ValueError, LookupError: they do not, or one cannot be read.
+        """
+        if facts[0].seq != after + 1:
+            raise ValueError(
+                f"its journal goes on with fact {facts[0].seq}: those before were trimmed, or deleted"
+            )
+        return list(zip(facts, await self._maker.make(sale, facts), strict=True))
+
+    def _say_archived(self, sale: str, seq: int, count: int) -> None:
+        self._places[sale] = seq
         if self._stuck.pop(sale, None) is not None:
-            log.info("archiver.unstuck", sale=sale, archived=facts[-1].seq)
-        metrics.FACTS_ARCHIVED.inc(len(facts))
-        return len(facts)
+            log.info("archiver.unstuck", sale=sale, archived=seq)
+        metrics.FACTS_ARCHIVED.inc(count)
 
     def _give_up(self, sale: str, after: int, reason: str) -> None:
         """Nothing may be left out, so the sale waits until somebody has looked at it; the other sales go on."""

@@ -127,12 +127,14 @@ async def test_every_fact_is_copied_as_it_is(shop: Shop, desk: Desk, archive: Ar
 
 
 async def test_it_goes_on_from_where_the_archive_ends(
-    shop: Shop, desk: Desk, archive: Archive, valkey: str
+    shop: Shop, desk: Desk, archive: Archive, valkey: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await trade(shop)
+    monkeypatch.setattr(module, "BATCHES", 1)
     small = Desk(valkey, archive, at_once=4)
     assert await small.archiver.step(block_ms=1) == 4
     await small.close()
+    monkeypatch.undo()
     facts = await shop.facts()
     assert await desk.drain() == len(facts) - 4
     await shop.hold("more")
@@ -197,8 +199,11 @@ async def test_an_idle_archiver_asks_little(shop: Shop, desk: Desk, archive: Arc
     assert asked <= 30 * seconds, f"{asked} commands in {seconds:.1f} s"
 
 
-async def test_the_lag_is_told(shop: Shop, desk: Desk, valkey: str, archive: Archive) -> None:
+async def test_the_lag_is_told(
+    shop: Shop, desk: Desk, valkey: str, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await trade(shop)
+    monkeypatch.setattr(module, "BATCHES", 1)
     small = Desk(valkey, archive, at_once=5)
     await small.archiver.step(block_ms=1)
     small.look()
