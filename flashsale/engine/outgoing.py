@@ -1,6 +1,6 @@
 """What goes to a webhook next: events of a sale behind a position, of the types that it asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -61,6 +61,15 @@ class Outbox:
         """
         read = self._page_of_orders if webhook.of_orders else self._page_of_facts
         return await read(frozenset(webhook.types), sale, after)
+
+    async def news(self, after: Mapping[str, int], *, block_ms: int) -> dict[str, int]:
+        """Sales in which orders were published behind these sequences, and how far; waits up to `block_ms` for the first.
+
+        Raises:
+            StoreUnavailableError: the store failed.
+        """
+        found = await self._orders.tail(after, block_ms=block_ms, limit=ORDERS_AT_ONCE)
+        return {each.sale: each.sequence for each in found}
 
     async def _page_of_orders(self, types: frozenset[str], sale: str, after: int) -> Page:
         found = await self._orders.read(sale, after=after, limit=ORDERS_AT_ONCE)

@@ -29,7 +29,7 @@ GONE: Final = 410
 REFRESH_S: Final = 1.0
 """How often the positions are read, to heed a replay."""
 AWAY_S: Final = 0.5
-IDLE_S: Final = 0.05
+IDLE_S: Final = 0.02
 """Until it is looked again at a sale from which nothing could be sent: its last orders are not published yet, say."""
 UNREADABLE_RETRY_MS: Final = 60_000
 _DAY_MS: Final = 86_400_000

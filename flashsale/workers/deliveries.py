@@ -8,6 +8,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -31,7 +32,11 @@ LEASE_MS: Final = 10_000
 LOOK_S: Final = 0.5
 """How often new webhooks, and changed ones, are looked for."""
 POLL_S: Final = 0.05
-"""How often it is looked for news of the sales, while there is a webhook to deliver."""
+"""How often it is looked for new facts, while a webhook is told of other things than orders."""
+BLOCK_MS: Final = 200
+"""How long is waited for new orders, which are told at once; so often it is looked for them all the same."""
+GATHER_S: Final = 0.002
+"""Orders that come within this are told together."""
 POLL_S_A_SALE: Final = 0.0002
 AWAY_S: Final = 0.5
 END_S: Final = 1.0
@@ -86,7 +91,10 @@ class Deliverer:
         self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
         self._sale_ids: list[str] = []
         self._heads: dict[str, Head] = {}
+        self._published: dict[str, int] = {}
+        """Sale -> the last order that was seen published."""
         self._looked_at = -LOOK_S
+        self._polled_at = -LOOK_S
 
     async def run(self, stop: asyncio.Event) -> None:
         """Delivers until `stop` is set; a failing store is tried again."""
@@ -120,14 +128,37 @@ class Deliverer:
             self._looked_at = now
         if not self._couriers:
             return LOOK_S
-        if self._sale_ids:
+        if not self._sale_ids:
+            return POLL_S
+        only_orders = all(courier.webhook.of_orders for courier, _ in self._couriers.values())
+        if not only_orders or now - self._polled_at >= BLOCK_MS / 1000:
             heads = await self._store.heads(self._sale_ids)
+            self._polled_at = now
             if heads != self._heads:
                 self._heads = heads
-                for courier, _ in self._couriers.values():
-                    courier.heads = heads
-                    courier.wake()
-        return POLL_S + POLL_S_A_SALE * len(self._sale_ids)
+                self._wake()
+        if not only_orders:
+            return POLL_S + POLL_S_A_SALE * len(self._sale_ids)
+        await self._wait_for_orders()
+        return GATHER_S
+
+    async def _wait_for_orders(self) -> None:
+        """Waits for orders to be published, for a while, and tells the couriers of them."""
+        after = {sale: self._published.get(sale, head.orders) for sale, head in self._heads.items()}
+        news = await self._desk.outbox.news(after, block_ms=BLOCK_MS)
+        self._published = {**after, **news}
+        if news:
+            self._heads = self._heads | {
+                sale: replace(self._heads[sale], orders=max(self._heads[sale].orders, sequence))
+                for sale, sequence in news.items()
+            }
+            self._wake()
+
+    def _wake(self) -> None:
+        """Tells the couriers how far the sales are."""
+        for courier, _ in self._couriers.values():
+            courier.heads = self._heads
+            courier.wake()
 
     async def _look(self) -> None:
         """Finds webhooks that nobody delivers, and tells couriers what has changed."""
