@@ -57,9 +57,16 @@ async def run_archiver(settings: Settings, archive_url: str, redis_url: str, sto
     sales = SaleStore(store, timeout_s=timeout_ms / 1000)
     try:
         async with GuardStore(redis_url, timeout_ms=timeout_ms) as guarded:
-            ensure = Guard(guarded, archive).ensure
-            maker = EventMaker(sales, settings.shop)
-            await Archiver(sales, maker, archive, store=store, ensure=ensure).run(stop)
+            guard, maker = Guard(guarded, archive), EventMaker(sales, settings.shop)
+            archiver = Archiver(
+                sales,
+                maker,
+                archive,
+                store=store,
+                ensure=guard.ensure,
+                on_behind=lambda position: guard.mark(position.sale),
+            )
+            await archiver.run(stop)
     finally:
         await sales.close()
         await store.close()
