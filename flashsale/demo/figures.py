@@ -159,9 +159,6 @@ def result_of(
     sold_out = _is_sold_out(case, first)
     books = case.books
     releases = [answer.next_release_at for answer in rush if answer.next_release_at]
-    told_ms = [
-        answer.received_ms for answer in rush if answer.kind in ("sale", "replay") and not answer.double
-    ]
     return Result(
         ok=not findings,
         findings=[{"fault": finding.fault, "detail": finding.detail} for finding in findings],
@@ -176,7 +173,7 @@ def result_of(
         sold_out=sold_out,
         began_ms=round(done.began_ms, 2),
         last_unit_held_ms=last_held_ms,
-        last_sale_told_ms=round(max(told_ms), 2) if told_ms else None,
+        last_sale_told_ms=_last_told_ms(rush),
         last_answer_ms=round(max((answer.received_ms for answer in rush), default=0.0), 2),
         ended_ms=round(done.ended_ms, 2),
         measured=HOW_MEASURED,
@@ -202,6 +199,13 @@ def result_of(
         machine=_machine(),
         files=[],
     )
+
+
+def _last_told_ms(rush: list[Answer]) -> float | None:
+    told_ms = [
+        answer.received_ms for answer in rush if answer.kind in ("sale", "replay") and not answer.double
+    ]
+    return round(max(told_ms), 2) if told_ms else None
 
 
 def _is_sold_out(case: Case, first: list[Sold]) -> bool:
