@@ -24,7 +24,7 @@ QUEUES = {"payments", "turns", "retries", "dead"}
 """Jobs may be looked at at any time; whatever would change the sale by them is refused."""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EmbeddedHouse]:
     env = {}
     if request.param == "postgresql":
@@ -79,7 +79,7 @@ async def archived(till: Till) -> None:
     await soon(level, "everything is archived")
 
 
-@pytest.mark.parametrize("loss", [yesterday, nothing])
+@pytest.mark.parametrize("loss", [yesterday, pytest.param(nothing, marks=pytest.mark.long)])
 async def test_the_shop_sells_on_to_exactly_zero(
     house: EmbeddedHouse, loss: Callable[[EmbeddedHouse], None]
 ) -> None:
