@@ -8,8 +8,9 @@ system's books and the shop's own sums agree. FLASHSALE_TEST_SEED repeats a run,
 import asyncio
 import random
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ from tests.support_http.client import ROOT_KEY, eventually, new_sale_id
 
 SALES = 3
 STATUS = {FactType.CONFIRMED: "confirmed", FactType.REFUNDED: "refunded"}
+
+
+async def in_time(look: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Waits for what takes a feed some time that has found nobody again and again; each look costs a connection."""
+    deadline = time.monotonic() + 180
+    while not await look():
+        assert time.monotonic() < deadline, f"never came true: {what}"
+        await asyncio.sleep(0.2)
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ class Killer:
         async def look() -> bool:
             return (await asyncio.to_thread(self._house.told)).get("confirmed", 0) >= orders
 
-        await eventually(look, f"the order system has {orders} orders")
+        await in_time(look, f"the order system has {orders} orders")
 
 
 @dataclass
@@ -129,8 +138,8 @@ async def all_done(house: OrderHouse, rush: Rush) -> None:
         assert found <= sum(expected.values())
         return found == sum(expected.values())
 
-    await eventually(told, f"the order system has {expected}")
-    await eventually(example, f"the example has {expected}")
+    await in_time(told, f"the order system has {expected}")
+    await in_time(example, f"the example has {expected}")
     store = Store.connect(house.valkey.url)
     payments = PaymentStore(store)
     sales = sorted({each.sale for each in rush.buyers})
@@ -147,8 +156,8 @@ async def all_done(house: OrderHouse, rush: Rush) -> None:
         return [positions[sale].seq if sale in positions else 0 for sale in sales] == ends
 
     try:
-        await eventually(settled, "no payment and no refund is on its way")
-        await eventually(archived, "everything is in the archive")
+        await in_time(settled, "no payment and no refund is on its way")
+        await in_time(archived, "everything is in the archive")
     finally:
         archive.close()
         await payments.close()
