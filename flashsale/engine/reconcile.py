@@ -134,7 +134,10 @@ class Reconciler:
 
     async def _owner(self, payment: ProviderPayment) -> str:
         sale = sale_of(payment.reservation)
-        return sale if sale != STRAY and await self._catalog.get(sale) is not None else STRAY
+        try:
+            return sale if sale != STRAY and await self._catalog.get(sale) is not None else STRAY
+        except SaleRecoveringError:
+            return sale
 
     async def _compare(
         self, provider: Provider, payments: list[ProviderPayment], report: ReconcileReport
