@@ -27,6 +27,7 @@ SUBCOMMANDS = {
     "payments": Subcommand(
         "flashsale.cli.payments", "See that every charge ends as an order or as a refund."
     ),
+    "orders": Subcommand("flashsale.cli.orders", "Read what was sold, order by order; compare books."),
     "webhooks": Subcommand(
         "flashsale.cli.webhooks", "Send orders to an address as they come; see and repeat what was sent."
     ),

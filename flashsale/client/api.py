@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import orjson
@@ -135,6 +135,41 @@ class Client:
     async def audit(self, sale: str) -> Json:
         """The journal of a sale replayed against its counters: about a minute for a million facts."""
         return await self.request("GET", f"{_sale(sale)}/audit", timeout_seconds=AUDIT_TIMEOUT_SECONDS)
+
+    # --- orders: see flashsale.client.OrderFeed for a consumer that remembers how far it has come ---
+
+    async def orders(
+        self,
+        after: str | None = None,
+        *,
+        limit: int = 100,
+        wait_seconds: int = 0,
+        sale: str | None = None,
+        types: Sequence[str] = (),
+    ) -> Json:
+        """Some orders as CloudEvents: `events`, the `cursor` behind them, and whether there is `more` already.
+
+        `after` is a cursor, None for the very first order, or `now`. `types` are `confirmed` and `refunded`, none for both.
+        """
+        asked: dict[str, str | int] = {"limit": limit, "wait": wait_seconds}
+        if after is not None:
+            asked["after"] = after
+        if sale is not None:
+            asked["sale"] = sale
+        if types:
+            asked["types"] = ",".join(types)
+        timeout = wait_seconds + DEFAULT_TIMEOUT_SECONDS
+        return await self.request("GET", f"/v1/orders?{urlencode(asked)}", timeout_seconds=timeout)
+
+    async def order_summary(self, sale: str) -> Json:
+        """The sums and the digest of a sale's orders, to compare one's own books with."""
+        return await self.request("GET", f"{_sale(sale)}/orders/summary")
+
+    async def events(self, sale: str, after: int = 0, *, limit: int = 100, wait_seconds: int = 0) -> Json:
+        """Some facts of a sale as CloudEvents: `events`, the `last_seq` of them, and whether there may be `more`."""
+        asked = urlencode({"after": after, "limit": limit, "wait": wait_seconds})
+        timeout = wait_seconds + DEFAULT_TIMEOUT_SECONDS
+        return await self.request("GET", f"{_sale(sale)}/events?{asked}", timeout_seconds=timeout)
 
     # --- shoppers: with the token of the brand's login, or of a guest, instead of an API key ---
 
