@@ -1,6 +1,6 @@
 """What goes to a webhook next: events of a sale behind a position, of the types that it asks for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -10,12 +10,17 @@ from flashsale.engine.cloudevents import EventMaker
 from flashsale.engine.older import OldBooks
 from flashsale.model.events import event_type
 from flashsale.model.webhooks import Webhook
+from flashsale.store.client import StoreUnavailableError
 from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
 
 ORDERS_AT_ONCE: Final = 100
 FACTS_AT_ONCE: Final = 500
 T = TypeVar("T")
+
+
+Reading = Callable[[str, int, int], Awaitable[list[T]]]
+"""(sale, after, limit) -> what there is"""
 
 
 class OutOfReachError(Exception):
@@ -74,7 +79,9 @@ class Outbox:
     async def _page_of_orders(self, types: frozenset[str], sale: str, after: int) -> Page:
         found = await self._orders.read(sale, after=after, limit=ORDERS_AT_ONCE)
         if not found or found[0].sequence != after + 1:
-            older = [] if self._older is None else await self._older.events(sale, after, ORDERS_AT_ONCE)
+            older = await _from_archive(
+                self._older.events if self._older else None, sale, after, ORDERS_AT_ONCE
+            )
             found = _joined([each.sequence for each in older], older, after, bool(found))
         events = []
         for each in found:
@@ -86,7 +93,9 @@ class Outbox:
     async def _page_of_facts(self, types: frozenset[str], sale: str, after: int) -> Page:
         found = await self._sales.facts(sale, after=after, limit=FACTS_AT_ONCE)
         if not found or found[0].seq != after + 1:
-            older = [] if self._older is None else await self._older.facts(sale, after, FACTS_AT_ONCE)
+            older = await _from_archive(
+                self._older.facts if self._older else None, sale, after, FACTS_AT_ONCE
+            )
             found = _joined([each.seq for each in older], older, after, bool(found))
         wanted = [fact for fact in found if event_type(fact.type) in types]
         try:
@@ -95,6 +104,16 @@ class Outbox:
             raise OutOfReachError(f"an event cannot be made: {error}") from error
         events = [Outgoing(event.seq, event.id, event.type, event.body) for event in made]
         return Page(events, found[-1].seq if found else after)
+
+
+async def _from_archive(read: Reading[T] | None, sale: str, after: int, limit: int) -> list[T]:
+    """What the archive has behind a number; nothing where there is none."""
+    if read is None:
+        return []
+    try:
+        return await read(sale, after, limit)
+    except StoreUnavailableError as error:
+        raise OutOfReachError(error.reason) from error
 
 
 def _joined(numbers: Sequence[int], older: list[T], after: int, newer: bool) -> list[T]:

@@ -63,6 +63,7 @@ class Courier:
         self._read_at = -REFRESH_S
         self._leased_until = 0.0
         self._ending = False
+        self._away = False
         self._woken = asyncio.Event()
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._turns: dict[str, int] = {}
@@ -170,10 +171,13 @@ class Courier:
             self._note(sale, before, retry)
             if retry is None or retry.next_ms <= self._desk.clock_ms():
                 await self._deliver_page(sale, before, retry)
+            self._away = False
             if self._progress.positions.get(sale) == before:
                 await asyncio.sleep(IDLE_S)
         except StoreUnavailableError as error:
-            log.warning("webhooks.store_unavailable", webhook=self._id, reason=error.reason)
+            if not self._away:
+                self._away = True
+                log.warning("webhooks.store_unavailable", webhook=self._id, reason=error.reason)
             await asyncio.sleep(AWAY_S)
         except OutOfReachError as error:
             await self._cannot_read(sale, str(error))

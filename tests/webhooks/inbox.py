@@ -9,7 +9,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,7 @@ from flashsale.engine.cloudevents import EventMaker
 from flashsale.engine.older import OldBooks
 from flashsale.engine.outgoing import Outbox
 from flashsale.engine.publisher import Publisher
+from flashsale.model.events import ORDER_EVENTS
 from flashsale.store.client import Store
 from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
@@ -33,7 +34,9 @@ from flashsale.webhooks.addresses import Guard
 from flashsale.webhooks.sender import Sender
 from flashsale.workers.deliveries import Deliverer
 from flashsale.workers.outbox import publish
+from tests.support.shop import Shop
 
+ORDERS = sorted(ORDER_EVENTS)
 PATIENCE_S = 60.0
 LEASE_MS = 1000
 
@@ -184,3 +187,14 @@ async def eventually(look: Callable[[], Awaitable[Any]], what: str) -> Any:
         assert time.monotonic() < deadline, f"never came true: {what}"
         await asyncio.sleep(0.02)
     return seen
+
+
+async def sell(shop: Shop, count: int, start: int = 0) -> None:
+    """Makes so many orders of one car, by customers that are numbered."""
+    for number in range(start, start + count):
+        await shop.paid(f"c-{number}", ("car", 1), reference=f"sim:{shop.sale}-{number}")
+
+
+def sequences(messages: Sequence[Message]) -> list[int]:
+    """Of order events, in the order in which they came."""
+    return [each.sequence for each in messages]

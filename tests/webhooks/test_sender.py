@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -14,6 +16,7 @@ from aiohttp import web
 from flashsale.webhooks.addresses import REFUSED, Guard
 from flashsale.webhooks.sender import MOST_READ_BYTES, Receipt, Sender
 from flashsale.webhooks.signing import new_secret
+from tests.api.test_tls import write_certificate
 from tests.webhooks.inbox import Inbox, Message, verified
 
 BODY = b'{"id":"giulia.0.17"}'
@@ -222,6 +225,16 @@ async def test_nobody_there_and_no_such_name(receiver: Inbox) -> None:
             # A server without TLS is asked for it.
             receipt = await send(sender, receiver.url.replace("http:", "https:"))
             assert receipt.error == "TLS could not be agreed upon"
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server, sending() as sender:
+        receipt = await send(sender, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    assert (receipt.status, receipt.error) == (None, "its certificate is not valid for this host")
 
 
 async def test_proxies_of_the_environment_are_not_asked(

@@ -126,6 +126,11 @@ async def _page_of_facts_has_no_gap(shop: Shop, store: Store, webhook: Webhook) 
     await store.redis.xtrim(SaleKeys.of(shop.sale).journal, minid="3-0", approximate=False)
     with pytest.raises(OutOfReachError, match="what follows number 0"):
         await outbox.page(everything, shop.sale, 0)
+    away = Outbox(
+        orders, shop.sale_store, EventMaker(shop.sale_store, "test"), OldBooks("sqlite:////dev/null/no")
+    )
+    with pytest.raises(OutOfReachError, match="the archive cannot be read"):
+        await away.page(everything, shop.sale, 0)
     page = await outbox.page(everything, shop.sale, 2)
     assert (page.events, page.through) == ([], len(await shop.facts(after=2)) + 2)
     await orders.close()
