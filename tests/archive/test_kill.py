@@ -27,7 +27,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     ["__main__", "tests.archive.test_kill", "psycopg", "sqlalchemy.dialects.postgresql"]
 )
-CUSTOMERS: Final = 3000
+CUSTOMERS: Final = 2000
 AT_ONCE: Final = 500
 
 
@@ -95,7 +95,7 @@ async def killed_until_done(
     chance, kills = random.Random(7), 0
     running = [start(), start()]
     try:
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(180):
             while not selling.done() or await end_of(archive) < (await shop.state()).seq:
                 await asyncio.sleep(chance.uniform(0.03, 0.25))
                 victim = running.pop(0)
@@ -137,6 +137,7 @@ async def check(shop: Shop, archive: Archive) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_archivers_die_at_any_moment(shop: Shop, archive_url: str, valkey: str) -> None:
     archive = Archive.open(archive_url)
     kills = await killed_until_done(shop, archive, lambda: archiver(archive_url, valkey), lambda: None)
@@ -146,6 +147,7 @@ async def test_archivers_die_at_any_moment(shop: Shop, archive_url: str, valkey:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_postgresql_dies_with_them(
     shop: Shop, postgres: Postgres, postgres_url: str, valkey: str
 ) -> None:

@@ -138,9 +138,16 @@ class Postgres:
             try:
                 self._run(root / "bin" / "postgres", "--version")
             except (subprocess.CalledProcessError, PermissionError):
-                shutil.copytree(root, self._folder / "programs")
-                root = self._folder / "programs"
+                root = self._copied(root)
         return root / "bin"
+
+    def _copied(self, root: Path) -> Path:
+        """A copy of the programs, with the libraries that the wheel has beside its package, as far from them as before."""
+        package, copies = root.parent, self._folder / "programs"
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, copies / libraries.name)
+        return Path(shutil.copytree(root, copies / package.name / root.name))
 
     def _create(self) -> None:
         secret = self._folder / "secret"
