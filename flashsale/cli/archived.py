@@ -43,8 +43,10 @@ def compare(redis_url: str, data_dir: Path) -> None:
         return
     # These take long to import, and few commands need them.
     from flashsale.archive import ArchiveError
+    from flashsale.logs import configure_logs
     from flashsale.store.client import StoreUnavailableError
 
+    configure_logs(settings.model_copy(update={"log_level": "critical"}), "command")
     try:
         asyncio.run(_compare(redis_url, settings.archive_url))
     except (ArchiveError, StoreUnavailableError) as error:

@@ -36,6 +36,7 @@ def command(sale: str, **options: object) -> None:
     # Imported once the settings are known to be good, so that their faults are named at once.
     from flashsale.archive import ArchiveError
     from flashsale.engine.recovery import RecoveryError
+    from flashsale.logs import configure_logs
     from flashsale.model.ids import is_sale_id
     from flashsale.process.embedded import DataDirError, EmbeddedError
     from flashsale.store.client import StoreUnavailableError
@@ -51,6 +52,8 @@ def command(sale: str, **options: object) -> None:
     if not is_sale_id(sale) and sale != "_stray":
         click.echo(f"{plain(sale)} cannot be the id of a sale", err=True)
         sys.exit(EXIT_SETTINGS)
+    # What is found and what fails is the command's own to tell.
+    configure_logs(settings.model_copy(update={"log_level": "critical"}), "command")
     try:
         with _redis(settings) as redis_url:
             done = asyncio.run(_recover(sale, settings.archive_url, redis_url, settings.redis_timeout_ms))

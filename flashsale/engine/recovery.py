@@ -146,7 +146,7 @@ class Recovery:
             await self._rebuilder.add_facts(facts)
             seq = facts[-1].seq
             self._step("facts")
-            if seq % _TOLD_EVERY < FACTS_AT_ONCE:
+            if archived > _TOLD_EVERY and seq % _TOLD_EVERY < FACTS_AT_ONCE:
                 self._tell(seq, archived)
         if seq < archived:
             raise RecoveryError(
