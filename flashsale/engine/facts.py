@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from flashsale.engine.cloudevents import EventMaker
-from flashsale.engine.feed import CursorExpiredError
+from flashsale.engine.refusals import CursorExpiredError
 from flashsale.model.events import Event
 from flashsale.model.facts import Fact
 from flashsale.store.sales import SaleStore

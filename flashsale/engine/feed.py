@@ -7,7 +7,7 @@ nothing left to catch up with. A reader is a cursor: nothing is queued for it, s
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,6 +15,7 @@ from typing import Final, Self
 
 import structlog
 
+from flashsale.engine.refusals import CursorAheadError, CursorExpiredError, TooManyReadersError
 from flashsale.engine.window import Window
 from flashsale.model.cursor import Cursor
 from flashsale.store.client import StoreUnavailableError, sale_recovering
@@ -38,33 +39,6 @@ Older = Callable[[str, int, int], Awaitable[list[Published]]]
 """Events of a sale behind a sequence, at most so many, from where they are kept when the stream no longer has them."""
 
 log = structlog.get_logger(__name__)
-
-
-class TooManyReadersError(Exception):
-    """As many read as this process has room for."""
-
-
-class CursorExpiredError(Exception):
-    """What follows the cursor is no longer kept in Redis, and there is no archive to read it from."""
-
-    def __init__(self, sale: str, after: int, first: int, *, what: str = "orders") -> None:
-        left = f"the oldest one left is number {first}" if first else "none is left"
-        super().__init__(f"the {what} of {sale} behind number {after} are gone; {left}")
-        self.sale = sale
-        self.after = after
-        self.first = first
-
-
-class CursorAheadError(Exception):
-    """The cursor names an order that has never been made here."""
-
-    def __init__(self, sale: str, after: int, decided: int) -> None:
-        super().__init__(
-            f"the cursor says that order number {after} of {sale} was read; there have been {decided}"
-        )
-        self.sale = sale
-        self.after = after
-        self.decided = decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +185,20 @@ class Feed:
         if after > decided:
             raise CursorAheadError(sale, after, decided)
 
+    async def ends(self, sales: Sequence[str]) -> dict[str, int]:
+        """The last sequence of each of these sales, 0 of those without orders.
+
+        Raises:
+            StoreUnavailableError: the store failed.
+        """
+        found: dict[str, int] = {}
+        for start in range(0, len(sales), _AT_ONCE):
+            part = sales[start : start + _AT_ONCE]
+            ends = await asyncio.gather(*(self._orders.last(sale) for sale in part))
+            pairs = zip(part, ends, strict=True)
+            found |= {sale: last.sequence if last is not None else 0 for sale, (last, _) in pairs}
+        return found
+
     async def close(self) -> None:
         """Ends the task."""
         if self._task is not None:
@@ -291,17 +279,9 @@ class Feed:
         known = self.window.tails
         self.window.drop(known.keys() - names)
         new = sorted(names - known.keys())
-        for start in range(0, len(new), _AT_ONCE):
-            part = new[start : start + _AT_ONCE]
-            ends = await asyncio.gather(*(self._orders.last(sale) for sale in part))
-            # Another call may have taken some of them in meanwhile, and the task may have followed them further.
-            self.window.follow(
-                {
-                    sale: last.sequence if last is not None else 0
-                    for sale, (last, _) in zip(part, ends, strict=True)
-                    if sale not in known
-                }
-            )
+        ends = await self.ends(new)
+        # Another call may have taken some of them in meanwhile, and the task may have followed them further.
+        self.window.follow({sale: sequence for sale, sequence in ends.items() if sale not in known})
         if new:
             self._wake()
 
@@ -336,9 +316,9 @@ class Reader:
             StoreUnavailableError: the store is away.
         """
         await self._feed.ready()
-        for sale, sequence in self._feed.window.tails.items():
-            if self._sale in {None, sale}:
-                self.cursor.move(sale, sequence)
+        sales = list(self._feed.window.tails) if self._sale is None else [self._sale]
+        for sale, sequence in (await self._feed.ends(sales)).items():
+            self.cursor.move(sale, sequence)
 
     async def check(self) -> None:
         """Sees that the cursor is not ahead of the sales. One that names sales that are not known is right.

@@ -13,7 +13,8 @@ import orjson
 import pytest
 
 from flashsale.engine import feed as feeds
-from flashsale.engine.feed import CursorAheadError, CursorExpiredError, Feed, TooManyReadersError, type_of
+from flashsale.engine.feed import Feed, type_of
+from flashsale.engine.refusals import CursorAheadError, CursorExpiredError, TooManyReadersError
 from flashsale.engine.window import Window
 from flashsale.model.cursor import Cursor
 from flashsale.process.embedded import EmbeddedValkey

@@ -12,7 +12,8 @@ from flashsale.api.orders.queries import FactsQuery, OrdersQuery
 from flashsale.api.orders.state import FEED, Feeds
 from flashsale.api.problems import Problem
 from flashsale.api.state import DRAIN, SHOP, Shop
-from flashsale.engine.feed import Batch, CursorAheadError, CursorExpiredError, Reader, TooManyReadersError
+from flashsale.engine.feed import Batch, Reader
+from flashsale.engine.refusals import CursorAheadError, CursorExpiredError, TooManyReadersError
 from flashsale.model import ids
 from flashsale.model.cursor import Cursor
 from flashsale.model.events import Event

@@ -16,14 +16,8 @@ from flashsale.api.orders.outlet import PIECE_BYTES, CutOffError, Outlet
 from flashsale.api.orders.queries import OrdersQuery
 from flashsale.api.orders.state import FEED
 from flashsale.api.state import SHOP
-from flashsale.engine.feed import (
-    Batch,
-    CursorAheadError,
-    CursorExpiredError,
-    Reader,
-    TooManyReadersError,
-    type_of,
-)
+from flashsale.engine.feed import Batch, Reader, type_of
+from flashsale.engine.refusals import CursorAheadError, CursorExpiredError, TooManyReadersError
 from flashsale.model.cursor import Cursor
 from flashsale.store.client import StoreUnavailableError
 
