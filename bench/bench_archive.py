@@ -27,6 +27,7 @@ from flashsale.archive import Archive, ArchivedFact
 from flashsale.archive.rows import fact_row, order_rows
 from flashsale.archive.tables import FACTS, ORDERS
 from flashsale.engine.cloudevents import EventMaker
+from flashsale.keys import SALES, SaleKeys
 from flashsale.model.facts import Fact, FactType
 from flashsale.model.reservation import pack_record
 from flashsale.store.client import Store
@@ -173,15 +174,15 @@ async def bench_archiver(
 
 async def _lay_down(redis: "Redis", facts: list[Fact]) -> None:
     """What the archiver reads of a sale: its journal, its reservations, its definition."""
-    base = f"fs:{{{SALE}.0}}:"
-    await redis.hset("fs:sales", SALE, "1")
+    names = SaleKeys.of(SALE)
+    await redis.hset(SALES, SALE, "1")
     pipe = redis.pipeline(transaction=False)
     for fact in facts:
-        pipe.xadd(f"{base}journal", {fact.type: fact.data}, id=f"{fact.seq}-{fact.at_ms}")
+        pipe.xadd(names.journal, {fact.type: fact.data}, id=f"{fact.seq}-{fact.at_ms}")
         if fact.type == FactType.HELD:
-            pipe.hset(f"{base}reservations", fact.token, pack_record(fact.held()))
+            pipe.hset(names.reservations, fact.token, pack_record(fact.held()))
         elif fact.type == FactType.SALE_OPENED:
-            pipe.hset(f"{base}sale", "definition", fact.data)
+            pipe.hset(names.sale, "definition", fact.data)
         if fact.seq % 1000 == 0:
             await pipe.execute()
     await pipe.execute()
