@@ -12,7 +12,7 @@ from tests.client.lying_shop import KEY
 from tests.support.trade import Trade
 from tests.support_http.client import ROOT_KEY, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

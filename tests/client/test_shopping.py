@@ -9,7 +9,7 @@ from tests.support.house import House
 from tests.support.paying import click
 from tests.support_http.client import ROOT_KEY, SECRET, definition, eventually, new_sale_id
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
