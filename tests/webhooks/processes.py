@@ -6,6 +6,7 @@ Each is forked from a server that has everything imported already, so that many 
 import asyncio
 import multiprocessing
 import os
+import signal
 import socket
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -44,6 +45,10 @@ class Killable:
         self.process.kill()
         self.process.join(60)
         assert self.process.exitcode is not None
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
 
     def __enter__(self) -> Self:
         return self

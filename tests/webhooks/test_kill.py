@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 from pathlib import Path
 
 from flashsale.engine.webhooks import Webhooks
@@ -61,6 +62,43 @@ async def test_the_real_worker_is_killed_and_another_goes_on(
             finally:
                 worker.end()
         await selling
+        assert in_order(receiver.taken()[shop.sale])
+
+
+async def test_a_worker_that_was_frozen_is_overtaken_and_changes_nothing_when_it_wakes_up(
+    valkey: str, store: Store, sale_store: SaleStore, clock: Clock, webhooks: Webhooks, tmp_path: Path
+) -> None:
+    shop = Shop(store, sale_store, clock, "sale")
+    with Receiver(tmp_path / "taken") as receiver:
+        webhook_id, webhook = await webhooks.create(receiver.url, sorted(ORDER_EVENTS), None)
+        receiver.secret_file.write_text(webhook.secret)
+
+        async def arrived(count: int) -> None:
+            async def look() -> bool:
+                return max(receiver.taken().get(shop.sale, [0])) >= count
+
+            await eventually(look, f"{count} orders have arrived")
+
+        selling = asyncio.create_task(sell(shop))
+        with Worker(valkey, tmp_path / "log") as first:
+            await arrived(10)
+            first.send(signal.SIGSTOP)
+            with Worker(valkey, tmp_path / "log") as second:
+                await selling
+                await arrived(ORDERS_A_SALE)
+                second.kill()
+                first.send(signal.SIGCONT)
+                assert await webhooks.replay(webhook_id, shop.sale, ORDERS_A_SALE - 1) is not None
+
+                async def again() -> bool:
+                    return receiver.taken()[shop.sale].count(ORDERS_A_SALE) >= 2
+
+                async def recorded() -> bool:
+                    view = await webhooks.get(webhook_id)
+                    return view is not None and view.progress.positions == {shop.sale: ORDERS_A_SALE}
+
+                await eventually(again, "the one that was frozen delivers again")
+                await eventually(recorded, "and writes it down")
         assert in_order(receiver.taken()[shop.sale])
 
 
