@@ -14,6 +14,8 @@ Nothing slips through, because of the order in which things are done:
   the mark of whoever knows of more facts stays.
 - An archiver asks `ensure` before each round. So one that was writing to the archive while the server went away compares
   again once that is written.
+- A sale that cannot be compared, since its last fact is missing in the archive, is marked. One whose journal was trimmed
+  beyond all that the archive has is let go: somebody has put an older archive in place, which knows of nothing to guard.
 - With the archive away nothing is compared, and the fence stays as it is: closed, when the server has just started.
 """
 
@@ -133,17 +135,17 @@ class Guard:
                 return behind
             newer = await asyncio.to_thread(self._archive.position, sale)
             now = now if newer is None else newer
-        raise ArchiveError(
-            f"the journal of {sale} begins after fact {now.seq}, the last one that the archive has"
-        )
+        # The archive is the older one of the two: there is nothing in it to guard the sale by. The archiver says so too.
+        log.error("guard.archive_is_older", sale=sale, archive=now.seq)
+        return None
 
     async def _fact(self, position: Position) -> Fact:
         found = await asyncio.to_thread(self._archive.facts, position.sale, after=position.seq - 1, limit=1)
-        if not found or found[0].seq != position.seq:
-            raise ArchiveError(
-                f"the archive lacks fact {position.seq} of {position.sale}, the last one it says it has"
-            )
-        return found[0]
+        if found and found[0].seq == position.seq:
+            return found[0]
+        # Nothing is the same as this one: the sale stays as it is until somebody has looked, and the others go on.
+        log.error("guard.archive_lacks_fact", sale=position.sale, seq=position.seq)
+        return Fact(position.seq, position.at_ms, "", b"")
 
     async def _difference(self, session: GuardSession, sale: str) -> int | None:
         """The first fact that is another one in the journal than in the archive. The sale is marked: it does not change."""

@@ -157,6 +157,39 @@ async def test_a_mark_that_is_out_of_date_is_taken_away_but_not_by_who_knows_les
     assert await marks(guard_store) is None
 
 
+async def test_an_archive_that_is_older_than_the_journal_keeps_nobody_out(
+    shop: Shop, archived: Archived, guard_store: GuardStore
+) -> None:
+    """Somebody has put a backup of the archive in place: it has nothing to guard by, and the archiver says so."""
+    await shop.open({"car": 5})
+    await sold(shop, "ann", "bob")
+    await archived.keep(limit=2)
+    entries = await shop.facts()
+    names = SaleKeys.of(SALE)
+    kept = await guard_store.store.redis.xrange(names.journal)
+    assert await guard_store.store.redis.xtrim(names.journal, minid="4", approximate=False) == 3
+    assert await Guard(guard_store, archived.archive).verify() == []
+    assert await marks(guard_store) is None
+    await guard_store.store.redis.delete(names.journal)
+    for fact, (entry_id, fields) in zip(entries, kept or (), strict=True):
+        assert entry_id == f"{fact.seq}-{fact.at_ms}".encode()
+        await guard_store.store.redis.xadd(names.journal, fields, id=entry_id)  # type: ignore[arg-type]  # as it came
+
+
+@pytest.mark.breaks_the_books(LOST)
+async def test_a_sale_whose_last_fact_the_archive_lacks_stays_and_the_others_go_on(
+    shop: Shop, archived: Archived, guard_store: GuardStore, store: Store
+) -> None:
+    await shop.open({"car": 5})
+    await archived.keep()
+    told = Told(archived.archive)
+    told.lacks = True
+    assert await Guard(guard_store, told).verify() == [Behind(SALE, 1, 1, differs_at=1)]
+    assert not await is_closed(store)
+    with pytest.raises(SaleRecoveringError):
+        await shop.hold("ann")
+
+
 # --- what happens at the same time ---
 
 
@@ -166,6 +199,7 @@ class Told(Archive):
     def __init__(self, archive: Archive) -> None:
         self.__dict__.update(archive.__dict__)
         self.before: Any = lambda what: None
+        self.lacks = False
 
     def positions(self) -> dict[str, Position]:
         self.before("positions")
@@ -173,6 +207,8 @@ class Told(Archive):
 
     def facts(self, sale: str, *, after: int = 0, limit: int = 1000, shard: int = 0) -> list[Fact]:
         self.before("facts")
+        if self.lacks:
+            return []
         return super().facts(sale, after=after, limit=limit, shard=shard)
 
 
