@@ -33,6 +33,8 @@ from tests.support.house import PatientShop
 from tests.support_http.client import ROOT_KEY, eventually, new_sale_id
 
 SALES = 3
+MOMENT_S = 0.2
+"""Up to so much later than its point a kill comes, so that each meets its victim at something else."""
 STATUS = {FactType.CONFIRMED: "confirmed", FactType.REFUNDED: "refunded"}
 
 
@@ -58,7 +60,7 @@ def house(tmp_path: Path) -> Iterator[OrderHouse]:
 
 
 class Killer:
-    """Kills everybody so many times, at points that are counted in orders; nobody buys beyond the next one meanwhile."""
+    """Kills everybody so many times, at points that are counted in orders; nobody buys beyond the next point meanwhile."""
 
     def __init__(self, house: OrderHouse, rush: Rush, size: Size, seed: int) -> None:
         self._house, self._rush = house, rush
@@ -68,15 +70,18 @@ class Killer:
         self._points = sorted(self._chance.sample(range(1, size.orders * 9 // 10), len(self._victims)))
 
     async def run(self) -> None:
-        points, before = iter(self._points), 0
-        while self._victims:
-            point = next(points)
-            await self._rush.let(point)
-            await self._rush.reached(point)
+        ends, before = iter([*self._points[1:], len(self._rush.buyers)]), 0
+        for point in self._points:
             if self._chance.random() < 0.5:
                 await self._told(before)
             before = point
+            # Everything is in full swing when the point comes, and goes on while somebody is dead.
+            await self._rush.let(next(ends))
+            await self._rush.reached(point)
+            await asyncio.sleep(self._chance.random() * MOMENT_S)
             await self._kill_some(2 if self._chance.random() < 0.3 else 1)
+            if not self._victims:
+                break
         await self._rush.let(len(self._rush.buyers))
 
     async def _kill_some(self, count: int) -> None:
