@@ -195,6 +195,7 @@ async def test_what_is_gone_is_said_to_be(shop: Shop, seller: Seller) -> None:
         answer = await shop.ask("GET", f"{path}?after={Cursor.at({'giulia': 1}).encode()}", bearer=ROOT_KEY)
         problem = answer.refused(410, "cursor_expired")
         assert (problem["sale"], problem["after"], problem["first"]) == ("giulia", 1, 4)
+        assert Cursor.decode(problem["cursor"]).of("giulia") == 3
     assert len((await get(shop, f"?after={Cursor.at({'giulia': 3}).encode()}")).must(200)["events"]) == 3
 
 

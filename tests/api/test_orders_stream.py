@@ -1,13 +1,13 @@
 """GET /v1/orders/stream: resumed from any event, bounded for those who read slowly, and gone when the server goes."""
 
 import asyncio
-import contextlib
 import os
 import random
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Frame:
     comment: str = ""
 
 
-async def frames(url: str, query: str = "", last: str | None = None) -> AsyncIterator[Frame]:
+async def frames(url: str, query: str = "", last: str | None = None) -> AsyncGenerator[Frame]:
     """The events of a stream until it ends."""
     headers = KEY | ({"Last-Event-ID": last} if last is not None else {})
     timeout = aiohttp.ClientTimeout(sock_read=PATIENCE_S)
@@ -125,8 +125,7 @@ async def test_what_cannot_be_is_refused_with_a_status(url: str) -> None:
 async def test_heartbeats(url: str, seller: Seller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(stream, "SLICE_S", 0.05)
-    async with asyncio.timeout(PATIENCE_S):
-        stream_of = frames(url)
+    async with asyncio.timeout(PATIENCE_S), aclosing(frames(url)) as stream_of:
         await anext(stream_of)
         for _ in range(3):
             beat = await anext(stream_of)
@@ -152,7 +151,7 @@ async def test_each_order_once_however_often_the_connection_ends(
         books, last = Books(), Cursor().encode()
         while not selling.done() or books.count < sum(seller.told for seller in sellers):
             left = chance.randrange(1, 40)
-            async with contextlib.aclosing(frames(url, "?wait=1", last=last)) as stream_of:  # type: ignore[type-var]  # a generator is what it is
+            async with aclosing(frames(url, "?wait=1", last=last)) as stream_of:
                 async for frame in stream_of:
                     if frame.data:
                         books.take(frame.data)
@@ -223,11 +222,12 @@ async def test_many_who_are_stuck_cost_little_and_hold_up_nobody(
         books = Books()
 
         async def read() -> None:
-            async for frame in frames(servers[0].url):
-                if frame.data:
-                    books.take(frame.data)
-                    if books.count >= seller.told >= 2050:
-                        return
+            async with aclosing(frames(servers[0].url)) as stream_of:
+                async for frame in stream_of:
+                    if frame.data:
+                        books.take(frame.data)
+                        if books.count >= seller.told >= 2050:
+                            return
 
         await seller.sell(50, refunds=0)
         reading = asyncio.create_task(read())
@@ -299,9 +299,10 @@ async def test_the_store_goes_and_comes_back_and_nothing_is_missed(tmp_path: Pat
             app_on(durable.url) as url,
             Shop(url) as shop,
             publishing(durable.url),
+            aclosing(frames(url)) as stream_of,
         ):
             await seller.sell(3, refunds=0)
-            stream_of, books = frames(url), Books()
+            books = Books()
             while books.count < 3:
                 if (frame := await anext(stream_of)).data:
                     books.take(frame.data)
@@ -335,8 +336,7 @@ async def test_the_store_goes_and_comes_back_and_nothing_is_missed(tmp_path: Pat
 
 async def test_another_publisher_goes_on_and_nobody_notices(url: str, valkey: str, seller: Seller) -> None:
     books = Books()
-    async with asyncio.timeout(PATIENCE_S):
-        stream_of = frames(url)
+    async with asyncio.timeout(PATIENCE_S), aclosing(frames(url)) as stream_of:
         for round_ in range(3):
             async with publishing(valkey):
                 await seller.sell(4)

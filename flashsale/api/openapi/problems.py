@@ -289,8 +289,16 @@ KINDS: Final[tuple[ProblemKind, ...]] = (
             "numbers `after` + 1 to `first` - 1 of the sale from the archive, then go on; or give the server the archive."
         ),
         detail="The orders of giulia-milano behind number 17 are gone; the oldest one left is number 412.",
-        extra={"sale": _ID_OF_SALE, "after": _NUMBER, "first": _NUMBER},
-        example={"sale": "giulia-milano", "after": 17, "first": 412},
+        extra={
+            "sale": _ID_OF_SALE,
+            "after": _NUMBER,
+            "first": _NUMBER,
+            "cursor": {
+                "type": ["string", "null"],
+                "description": "To go on with behind the gap; null for facts.",
+            },
+        },
+        example={"sale": "giulia-milano", "after": 17, "first": 412, "cursor": "AYnlGseckwHqJwug"},
     ),
     ProblemKind(
         code="too_large",

@@ -30,12 +30,13 @@ async def feed(request: web.Request) -> web.StreamResponse:
     shop, feeds = request.app[SHOP], request.app[FEED]
     query = queries.orders(request, limit=queries.DEFAULT_LIMIT, wait_s=0)
     await callers.require_scope(request, shop, "orders")
+    asked = query.after.copy() if query.after is not None else None
     try:
         with await admitted(feeds, query, query.after) as reader:
             batch = await _awaited(request, reader, query)
             cursor = reader.cursor.encode()
     except (CursorExpiredError, CursorAheadError, TooManyReadersError) as error:
-        raise problem_of(error) from None
+        raise problem_of(error, asked) from None
     tail = f'],"cursor":"{cursor}","more":{"true" if batch.more else "false"}}}'
     return await _send(request, b'{"events":[', [event.body for event in batch.events], tail.encode())
 
@@ -57,14 +58,22 @@ async def admitted(feeds: Feeds, query: OrdersQuery, after: Cursor | None) -> Re
     return reader
 
 
-def problem_of(error: CursorExpiredError | CursorAheadError | TooManyReadersError) -> Problem:
-    """Why somebody cannot read, and what they can do."""
+def problem_of(
+    error: CursorExpiredError | CursorAheadError | TooManyReadersError, asked: Cursor | None = None
+) -> Problem:
+    """Why somebody cannot read, and what they can do. `asked` is the cursor that they have come with."""
     match error:
         case CursorExpiredError():
-            what = f"{str(error).capitalize()}. Read those that are missing from the archive"
-            then = f", then go on behind number {error.first - 1}." if error.first else "."
+            detail = f"{str(error).capitalize()}. Read those that are missing from the archive, then go on."
+            if asked is not None and error.first:
+                asked.move(error.sale, error.first - 1)
             return Problem(
-                "cursor_expired", what + then, sale=error.sale, after=error.after, first=error.first
+                "cursor_expired",
+                detail,
+                sale=error.sale,
+                after=error.after,
+                first=error.first,
+                cursor=asked.encode() if asked is not None else None,
             )
         case CursorAheadError():
             return Problem(

@@ -34,14 +34,16 @@ async def stream(request: web.Request) -> web.StreamResponse:
     query = queries.orders(request, limit=None, wait_s=None)
     resumed = queries.resumed(request)
     await callers.require_scope(request, shop, "orders")
+    after = resumed or query.after
+    asked = after.copy() if after is not None else None
     try:
-        with await admitted(feeds, query, resumed or query.after) as reader:
+        with await admitted(feeds, query, after) as reader:
             before = reader.cursor.copy()
             # Taken before the answer begins, for what is refused is refused with a status.
             batch = await reader.take(_most(query.limit), MOST_BYTES)
             return await _stream(request, reader, before, batch, query)
     except (CursorExpiredError, CursorAheadError, TooManyReadersError) as error:
-        raise problem_of(error) from None
+        raise problem_of(error, asked) from None
 
 
 async def _stream(
