@@ -5,6 +5,7 @@ It refuses to sell what may be sold, changes nothing by itself, and after `flash
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ from tests.process.programs import Program, eventually
 from tests.support.embedded_house import EmbeddedHouse
 from tests.support.house import Till, click
 from tests.support.shop import Snapshot, snapshot
-from tests.support_http.client import ROOT_KEY
 from tests.support_http.client import eventually as soon
 
 STOCK = 12
@@ -83,75 +83,99 @@ async def archived(till: Till) -> None:
 async def test_the_shop_sells_on_to_exactly_zero(
     house: EmbeddedHouse, loss: Callable[[EmbeddedHouse], None]
 ) -> None:
-    async with Till(house) as till, Till(house) as other:
-        sale, other_sale = till.sale, other.sale
-        await till.open(stock=STOCK, hold_seconds=3600)
-        await other.open(stock=2)
-        await other.hold("zoe")
-        first = await buy(till, "ann")
-        short = await till.hold("bob")
-        await archived(till)
-        await archived(other)
+    case = await the_day_before(house)
     house.server.stop()
     shutil.copytree(house.data_dir / "appendonlydir", house.folder / "yesterday")
-
     house.start()
-    async with Till(house) as till:
-        till.sale = sale
-        second = await buy(till, "cem", "card")
-        third = await buy(till, "dan")
-        await till.refund(third)
-        await till.refund(first, restock=False)
-        await till.hold("eve")
-        (await till.shop.cancel(short, "bob")).must(200)
-        await till.settled()
-        await archived(till)
+    await the_day_itself(house, case)
     house.end()
-
     loss(house)
     house.start()
     async with Till(house) as till:
-        till.sale = sale
-        before = await everything_of(house, sale)
-        for _ in range(3):
-            refused = (await till.shop.reserve(sale, "fay")).refused(503, "recovering")
-            assert "Nothing was changed" in refused["detail"]
-        if loss is yesterday:
-            eventually(lambda: "sweeper.recovering" in house.server.program.err(), "the sweeper has tried")
-            (await till.shop.cancel(short, "bob")).refused(503, "recovering")
-            answer = await till.shop.ask("GET", f"/v1/sales/{sale}")
-            assert answer.must(200)["state"] == "paused"
-            free = await till.shop.reserve(other_sale, "yan")
-            assert free.must(201), "the other sales go on"
-        else:
-            (await till.shop.ask("GET", f"/v1/sales/{sale}")).refused(503, "recovering")
-            assert run(house, "recover", other_sale)[0] == 0
-            (await till.shop.reserve(other_sale, "yan")).must(201)
-        (await till.shop.ask("GET", "/readyz")).must(200)
-        assert await everything_of(house, sale) == before
-
-        code, out, err = run(house, "recover", sale)
+        till.sale = case.sale
+        await nothing_happens(till, case, is_lost=loss is nothing)
+        code, out, err = run(house, "recover", case.sale)
         assert code == 0, err
-        assert f"{sale} is back" in out
-        code, out, err = run(house, "recover", sale)
-        assert (code, f"{sale} lacks nothing" in out) == (0, True)
+        assert f"{case.sale} is back" in out
+        code, out, _ = run(house, "recover", case.sale)
+        assert (code, f"{case.sale} lacks nothing" in out) == (0, True)
+        await it_goes_on(till, case)
 
-        await till.until(first, "refunded", "refunded")
-        await till.until(second, "confirmed", "paid")
-        await till.until(third, "refunded", "refunded")
-        assert (await till.read(short))["status"] == "cancelled"
-        await till.settled()
-        await till.verdict(orders=1, refunds=2)
-        # One was refunded and is gone, one is sold, one is held.
-        for number in range(STOCK - 3):
-            await buy(till, f"c-{number}")
-        (await till.shop.reserve(sale, "late")).refused(409, "sold_out")
-        await till.settled()
-        await till.verdict(orders=1 + STOCK - 3, refunds=2)
+
+@dataclass
+class Case:
+    """Two sales: of one of them a day is lost, of the other nothing."""
+
+    sale: str
+    other_sale: str
+    first: str
+    short: str
+    second: str = ""
+    third: str = ""
+
+
+async def the_day_before(house: EmbeddedHouse) -> Case:
+    """ann has bought, bob has a hold."""
+    async with Till(house) as till, Till(house) as other:
+        await till.open(stock=STOCK, hold_seconds=3600)
+        await other.open(stock=2)
+        await other.hold("zoe")
+        case = Case(till.sale, other.sale, await buy(till, "ann"), await till.hold("bob"))
         await archived(till)
-        report = await till.shop.audit(sale)
-        assert report["ok"], report["findings"]
-        assert (await till.shop.ask("GET", f"/v1/sales/{other_sale}/audit", bearer=ROOT_KEY)).must(200)["ok"]
+        await archived(other)
+    return case
+
+
+async def the_day_itself(house: EmbeddedHouse, case: Case) -> None:
+    """cem and dan buy; dan's is refunded, and ann's, which does not go back on sale; eve has a hold, bob has lost his."""
+    async with Till(house) as till:
+        till.sale = case.sale
+        case.second = await buy(till, "cem", "card")
+        case.third = await buy(till, "dan")
+        await till.refund(case.third)
+        await till.refund(case.first, restock=False)
+        await till.hold("eve")
+        (await till.shop.cancel(case.short, "bob")).must(200)
+        await till.settled()
+        await archived(till)
+
+
+async def nothing_happens(till: Till, case: Case, *, is_lost: bool) -> None:
+    """The sale refuses, the other one goes on, and in Redis nothing of the sale changes."""
+    house, sale = till.house, case.sale
+    assert isinstance(house, EmbeddedHouse)
+    before = await everything_of(house, sale)
+    for _ in range(3):
+        refused = (await till.shop.reserve(sale, "fay")).refused(503, "recovering")
+        assert "Nothing was changed" in refused["detail"]
+    if is_lost:
+        (await till.shop.ask("GET", f"/v1/sales/{sale}")).refused(503, "recovering")
+        assert run(house, "recover", case.other_sale)[0] == 0
+    else:
+        eventually(lambda: "sweeper.recovering" in house.server.program.err(), "the sweeper has tried")
+        (await till.shop.cancel(case.short, "bob")).refused(503, "recovering")
+        assert (await till.shop.ask("GET", f"/v1/sales/{sale}")).must(200)["state"] == "paused"
+    (await till.shop.reserve(case.other_sale, "yan")).must(201)
+    (await till.shop.ask("GET", "/readyz")).must(200)
+    assert await everything_of(house, sale) == before
+
+
+async def it_goes_on(till: Till, case: Case) -> None:
+    """What was lost is there, and what is left is sold: one was refunded and is gone, one is sold, one is held."""
+    await till.until(case.first, "refunded", "refunded")
+    await till.until(case.second, "confirmed", "paid")
+    await till.until(case.third, "refunded", "refunded")
+    assert (await till.read(case.short))["status"] == "cancelled"
+    await till.settled()
+    await till.verdict(orders=1, refunds=2)
+    for number in range(STOCK - 3):
+        await buy(till, f"c-{number}")
+    (await till.shop.reserve(case.sale, "late")).refused(409, "sold_out")
+    await till.settled()
+    await till.verdict(orders=1 + STOCK - 3, refunds=2)
+    await archived(till)
+    for sale in (case.sale, case.other_sale):
+        assert (await till.shop.audit(sale))["ok"]
 
 
 async def test_a_sale_is_recovered_with_the_server_away(house: EmbeddedHouse) -> None:
