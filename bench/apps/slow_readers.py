@@ -7,6 +7,7 @@ have had and how many of them have lost their connection. The API key comes in t
 """
 
 import os
+import resource
 import select
 import socket
 import sys
@@ -48,6 +49,8 @@ class Slow:
 
 
 def main(port: int, count: int) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     slow = [Slow(port, os.environ["SHOP_KEY"]) for _ in range(count)]
     for each in slow:
         each.begin()
