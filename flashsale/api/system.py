@@ -17,7 +17,11 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """GET /readyz: the store answers and has the scripts, and this worker is not on its way out."""
+    """GET /readyz: the store answers and has the scripts, and this worker is not on its way out.
+
+    503 `recovering` while the store as a whole is yet to be compared with the archive. A single sale that waits for its
+    recovery changes nothing here: the others are served.
+    """
     if request.app[DRAIN].active:
         raise problems.Problem(
             "unavailable",

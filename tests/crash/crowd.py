@@ -65,7 +65,7 @@ class Crowd:
                 held: dict[str, Any] = answer.must(200, 201)
                 return held
             if answer is not None:
-                assert answer.refused(503, answer.code)["code"] in {"busy", "unavailable"}
+                assert answer.refused(503, answer.code)["code"] in {"busy", "unavailable", "recovering"}
             self.troubles += 1
             self._note()
             await asyncio.sleep(0.02)
