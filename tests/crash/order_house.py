@@ -149,7 +149,9 @@ class OrderHouse:
         assert not left, "what the supervisor had started ends with it"
 
     def _kill_worker(self) -> None:
-        """The supervisor starts another one."""
+        """The supervisor starts another one. Where it is dead already, the worker has ended with it."""
+        if self.server.program.process.poll() is not None:
+            return
         before = eventually(self.server.workers, "the server has a worker")
         before[0].kill()
         eventually(
