@@ -22,15 +22,18 @@ _GUARANTEE: Final = (
 
 def parameters() -> dict[str, Schema]:
     """The parameters of these operations, by name."""
+    return {**_places(), **_amounts(), **_choices()}
 
-    def in_query(name: str, schema: Schema, description: str, example: Any, **more: Any) -> Schema:
-        about = {"schema": schema, "description": description, "example": example}
-        return {"name": name, "in": "query", "required": False, **about, **more}
 
-    limit: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
-    wait: Schema = {"type": "integer", "minimum": 0, "maximum": MAX_WAIT}
+def _in_query(name: str, schema: Schema, description: str, example: Any, **more: Any) -> Schema:
+    about = {"schema": schema, "description": description, "example": example}
+    return {"name": name, "in": "query", "required": False, **about, **more}
+
+
+def _places() -> dict[str, Schema]:
+    """Where to begin."""
     return {
-        "After": in_query(
+        "After": _in_query(
             "after",
             order_schemas.CURSOR,
             (
@@ -39,29 +42,11 @@ def parameters() -> dict[str, Schema]:
             ),
             order_schemas.EXAMPLE_CURSOR,
         ),
-        "Limit": in_query(
-            "limit",
-            {**limit, "default": 100},
-            "So many at most. An answer has about a megabyte at most, too.",
-            500,
-        ),
-        "StreamLimit": in_query(
-            "limit", limit, "End the stream after so many events; without it, never.", 10
-        ),
-        "Wait": in_query(
-            "wait", {**wait, "default": 0}, "Seconds to wait for the first one, if there is none already.", 30
-        ),
-        "StreamWait": in_query(
-            "wait", wait, "End the stream when nothing has come for so many seconds; without it, never.", 10
-        ),
-        "OfSale": in_query("sale", reference("SaleId"), "Only this sale.", "giulia-milano"),
-        "OrderTypes": in_query(
-            "types",
-            {"type": "array", "items": {"type": "string", "enum": list(TYPES)}, "minItems": 1},
-            "Only these, with commas between them; without it all. The others are passed over for good.",
-            ["confirmed"],
-            style="form",
-            explode=False,
+        "AfterFact": _in_query(
+            "after",
+            {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "default": 0},
+            "Number of the last fact that was read.",
+            159,
         ),
         "LastEventId": {
             "name": "Last-Event-ID",
@@ -71,11 +56,43 @@ def parameters() -> dict[str, Schema]:
             "description": "The id of the last event received: goes before `after`. Browsers send it by themselves.",
             "example": order_schemas.EXAMPLE_CURSOR,
         },
-        "AfterFact": in_query(
-            "after",
-            {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "default": 0},
-            "Number of the last fact that was read.",
-            159,
+    }
+
+
+def _amounts() -> dict[str, Schema]:
+    """How many, and how long."""
+    limit: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
+    wait: Schema = {"type": "integer", "minimum": 0, "maximum": MAX_WAIT}
+    return {
+        "Limit": _in_query(
+            "limit",
+            {**limit, "default": 100},
+            "So many at most. An answer has about a megabyte at most, too.",
+            500,
+        ),
+        "StreamLimit": _in_query(
+            "limit", limit, "End the stream after so many events; without it, never.", 10
+        ),
+        "Wait": _in_query(
+            "wait", {**wait, "default": 0}, "Seconds to wait for the first one, if there is none already.", 30
+        ),
+        "StreamWait": _in_query(
+            "wait", wait, "End the stream when nothing has come for so many seconds; without it, never.", 10
+        ),
+    }
+
+
+def _choices() -> dict[str, Schema]:
+    """Of what."""
+    return {
+        "OfSale": _in_query("sale", reference("SaleId"), "Only this sale.", "giulia-milano"),
+        "OrderTypes": _in_query(
+            "types",
+            {"type": "array", "items": {"type": "string", "enum": list(TYPES)}, "minItems": 1},
+            "Only these, with commas between them; without it all. The others are passed over for good.",
+            ["confirmed"],
+            style="form",
+            explode=False,
         ),
         "Schema": {
             "name": "schema",
