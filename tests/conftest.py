@@ -21,7 +21,6 @@ from tests.support.sales import Clock
 from tests.support.server import MEMORY_ONLY, binary, plain
 from tests.support.shop import Shop
 
-
 PATIENCE_MS = 20_000
 """What a test that is about something else lets the server take: a busy machine is no failure."""
 

@@ -1,11 +1,12 @@
 """What the tests of the archive share: each runs on SQLite and on PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from flashsale.archive import Archive
+from tests.support.archiving import Desk
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -21,3 +22,10 @@ def archive(archive_url: str) -> Iterator[Archive]:
     opened = Archive.open(archive_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+async def desk(valkey: str, archive: Archive) -> AsyncIterator[Desk]:
+    desk = Desk(valkey, archive)
+    yield desk
+    await desk.close()

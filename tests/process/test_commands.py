@@ -32,7 +32,9 @@ def test_the_help_lists_every_subcommand() -> None:
 
 def test_every_setting_of_the_server_is_an_option_that_names_its_variable() -> None:
     # How the simulator behaves is said to that alone; a server that brings one along hands its environment on.
-    helps = [CliRunner().invoke(cli, [command, "--help"]).output for command in ("serve", "work", "simulator")]
+    helps = [
+        CliRunner().invoke(cli, [command, "--help"]).output for command in ("serve", "work", "simulator")
+    ]
     output = " ".join("".join(helps).split())
     for field in set(Settings.model_fields) - CLIENT_SETTINGS - SECRET_FIELDS:
         assert f"{option_name(field)} " in output

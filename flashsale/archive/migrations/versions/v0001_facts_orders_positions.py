@@ -1,5 +1,7 @@
 """The first tables: facts, orders, positions."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -66,6 +68,35 @@ def _create_facts() -> None:
 def _create_orders() -> None:
     op.create_table(
         "orders",
+        *_what_was_ordered(),
+        *_how_it_is_paid(),
+        sa.PrimaryKeyConstraint("sale", "shard", "reservation", name="orders_pkey"),
+        comment="Every order as it stands now: made by a reservation.confirmed, undone by a reservation.refunded",
+    )
+
+
+def _create_positions() -> None:
+    op.create_table(
+        "positions",
+        sa.Column("sale", sa.Text(), nullable=False, comment="id of the sale"),
+        sa.Column(
+            "shard", sa.Integer(), nullable=False, comment="part of the sale, 0 as long as sales have one"
+        ),
+        sa.Column("seq", sa.BigInteger(), nullable=False, comment="the last fact that is here"),
+        sa.Column(
+            "sequence",
+            sa.BigInteger(),
+            nullable=False,
+            comment="the last order made or undone that is here; 0 for none",
+        ),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False, comment="when that fact was decided"),
+        sa.PrimaryKeyConstraint("sale", "shard", name="positions_pkey"),
+        comment="How far each sale has been copied; changes only together with the facts",
+    )
+
+
+def _what_was_ordered() -> list["sa.Column[Any]"]:
+    return [
         sa.Column("sale", sa.Text(), nullable=False, comment="id of the sale"),
         sa.Column(
             "shard", sa.Integer(), nullable=False, comment="part of the sale, 0 as long as sales have one"
@@ -91,6 +122,11 @@ def _create_orders() -> None:
         sa.Column(
             "items", sa.JSON(), nullable=False, comment="[{sku, quantity, price}], the price in minor units"
         ),
+    ]
+
+
+def _how_it_is_paid() -> list["sa.Column[Any]"]:
+    return [
         sa.Column("amount", sa.BigInteger(), nullable=False, comment="price of all items, in minor units"),
         sa.Column(
             "amount_due", sa.BigInteger(), nullable=False, comment="what was paid at once, in minor units"
@@ -136,26 +172,4 @@ def _create_orders() -> None:
         ),
         sa.Column("confirmed_seq", sa.BigInteger(), nullable=False, comment="facts.seq of the confirmation"),
         sa.Column("refunded_seq", sa.BigInteger(), nullable=True, comment="facts.seq of the refund"),
-        sa.PrimaryKeyConstraint("sale", "shard", "reservation", name="orders_pkey"),
-        comment="Every order as it stands now: made by a reservation.confirmed, undone by a reservation.refunded",
-    )
-
-
-def _create_positions() -> None:
-    op.create_table(
-        "positions",
-        sa.Column("sale", sa.Text(), nullable=False, comment="id of the sale"),
-        sa.Column(
-            "shard", sa.Integer(), nullable=False, comment="part of the sale, 0 as long as sales have one"
-        ),
-        sa.Column("seq", sa.BigInteger(), nullable=False, comment="the last fact that is here"),
-        sa.Column(
-            "sequence",
-            sa.BigInteger(),
-            nullable=False,
-            comment="the last order made or undone that is here; 0 for none",
-        ),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False, comment="when that fact was decided"),
-        sa.PrimaryKeyConstraint("sale", "shard", name="positions_pkey"),
-        comment="How far each sale has been copied; changes only together with the facts",
-    )
+    ]
