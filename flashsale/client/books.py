@@ -5,7 +5,7 @@ from typing import Any
 
 from flashsale.client.orders import Order
 from flashsale.client.shapes import OrdersSummary
-from flashsale.model.events import Event, Tally
+from flashsale.model.events import Tally
 
 
 class Books:
@@ -29,7 +29,7 @@ class Books:
         Raises:
             ValueError: it is not the next one of its sale.
         """
-        tally = self._tallies[order.sale] = self.tally(order.sale).plus(_event_of(order))
+        tally = self._tallies[order.sale] = self.tally(order.sale).plus(order.event["data"])
         return tally
 
     def tally(self, sale: str) -> Tally:
@@ -59,18 +59,3 @@ class Books:
             for what, (ours, theirs) in pairs.items()
             if ours != theirs
         ]
-
-
-def _event_of(order: Order) -> Event:
-    shard, seq = order.id.rsplit(".", 2)[1:]
-    return Event(
-        sale=order.sale,
-        shard=int(shard),
-        seq=int(seq),
-        sequence=order.sequence,
-        type=order.type,
-        reservation=order.reservation.rpartition(".")[2],
-        at_ms=round(order.time.timestamp() * 1000),
-        data=order.event["data"],
-        body=b"",
-    )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import orjson
 
 from flashsale.model.audit import FactError, Replay
-from flashsale.model.events import Tally, line_of, next_digest
+from flashsale.model.events import Tally, line_of
 from flashsale.model.facts import ORDER_FACTS, Fact, FactType
 from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
@@ -136,22 +136,14 @@ class Outgoing:
             self._compare_books(self._books)
 
     def _add(self, fact: Fact, due: int, currency: str) -> None:
-        undone, before = fact.type == FactType.REFUNDED, self._tally
         order = {
             "sequence": fact.sequence,
-            "status": "refunded" if undone else "confirmed",
+            "status": "refunded" if fact.type == FactType.REFUNDED else "confirmed",
             "reservation": f"{self._sale}.0.{fact.token}",
             "amount_due": due,
+            "currency": currency,
         }
-        self._tally = Tally(
-            sequence=fact.sequence,
-            confirmed=before.confirmed + (not undone),
-            confirmed_amount=before.confirmed_amount + (0 if undone else due),
-            refunded=before.refunded + undone,
-            refunded_amount=before.refunded_amount + (due if undone else 0),
-            currency=currency,
-            digest=next_digest(before.digest, order),
-        )
+        self._tally = self._tally.plus(order)
         self._lines.append(_mark(order, fact.seq))
         if fact.sequence == self._wanted:
             self._tallies[fact.sequence] = self._tally

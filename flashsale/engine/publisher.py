@@ -95,7 +95,7 @@ class Publisher:
     async def _append(self, sale: str, place: _Place, told: list[Fact]) -> bool:
         tally, events = place.tally, []
         for event in await self._maker.make(sale, told):
-            tally = tally.plus(event)
+            tally = tally.plus(event.data)
             events.append((event, tally))
         if not await self._orders.append(sale, events):
             return False

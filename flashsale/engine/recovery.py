@@ -90,7 +90,7 @@ class Recovery:
         if behind.differs_at is not None:
             raise RecoveryError(
                 f"{behind}. Both have gone on from fact {behind.differs_at} in their own ways, and nobody but you can tell "
-                f'which of them is right: see "Rollback guard and recover" in docs/orders.md'
+                f'which of them is right: see "When Redis comes back older" in docs/orders.md'
             )
         try:
             return await self._bring_back(behind)

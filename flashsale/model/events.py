@@ -4,6 +4,7 @@ An event is made of one fact and of what never changes about its reservation and
 whenever and by whomever it is made. `flashsale/schemas` describes the data of every type.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -223,33 +224,33 @@ class Tally(msgspec.Struct, frozen=True):
     digest: str = ""
     """SHA-256 (hex) of the digest before (empty at first), followed by the line of this one; see `line_of`."""
 
-    def plus(self, event: Event) -> "Tally":
-        """The sums with the next order made or undone.
+    def plus(self, order: Mapping[str, Any]) -> "Tally":
+        """The sums with the next order made or undone, as the data of its event tell of it.
 
         Raises:
             ValueError: it is not the next one.
         """
-        if event.sequence != self.sequence + 1:
+        if order["sequence"] != self.sequence + 1:
             raise ValueError(
-                f"{event.id} is number {event.sequence}, and number {self.sequence} was the last"
+                f"{order['reservation']} is number {order['sequence']}, and number {self.sequence} was the last"
             )
-        paid, undone = int(event.data["amount_due"]), event.data["status"] == "refunded"
+        paid, undone = int(order["amount_due"]), order["status"] == "refunded"
         return Tally(
-            sequence=event.sequence,
+            sequence=order["sequence"],
             confirmed=self.confirmed + (not undone),
             confirmed_amount=self.confirmed_amount + (0 if undone else paid),
             refunded=self.refunded + undone,
             refunded_amount=self.refunded_amount + (paid if undone else 0),
-            currency=event.data["currency"],
-            digest=next_digest(self.digest, event.data),
+            currency=order["currency"],
+            digest=next_digest(self.digest, order),
         )
 
 
-def line_of(order: dict[str, Any]) -> str:
+def line_of(order: Mapping[str, Any]) -> str:
     """What the digest says of an order: sequence, status, reservation and the amount due, with spaces between them."""
     return f"{order['sequence']} {order['status']} {order['reservation']} {order['amount_due']}"
 
 
-def next_digest(digest: str, order: dict[str, Any]) -> str:
+def next_digest(digest: str, order: Mapping[str, Any]) -> str:
     """The digest that follows another one when this order has been made or undone."""
     return sha256(f"{digest}\n{line_of(order)}".encode()).hexdigest()

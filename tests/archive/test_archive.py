@@ -244,7 +244,7 @@ def test_the_books_are_those_of_the_facts(archive: Archive, seed: int) -> None:
     fill(archive, pairs, batch=random.Random(seed).randrange(1, 200))
     for fact, event in pairs:
         replay.apply(fact)
-        tally = tally.plus(event) if event.sequence else tally
+        tally = tally.plus(event.data) if event.sequence else tally
     books, claimed = archive.books(SALE), list(replay.reservations.values())
     standing = [each for each in claimed if each.state is State.CONFIRMED]
     sums, _ = replay.ledger.sums(replay.currency)

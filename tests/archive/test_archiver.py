@@ -32,7 +32,7 @@ async def test_every_fact_is_copied_as_it_is(shop: Shop, desk: Desk, archive: Ar
     tally, events = Tally(), [each for each in await desk.maker.make(SALE, facts) if each.sequence]
     assert [each.body for each in archive.events(SALE)] == [each.body for each in events]
     for event in events:
-        tally = tally.plus(event)
+        tally = tally.plus(event.data)
     books = archive.books(SALE)
     assert (books.facts, books.confirmed, books.refunded) == (len(facts), 4, 1)
     assert (books.confirmed_amount, books.refunded_amount) == (tally.confirmed_amount, tally.refunded_amount)

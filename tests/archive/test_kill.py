@@ -126,7 +126,7 @@ async def check(shop: Shop, archive: Archive) -> None:
         (each.sequence, each.body) for each in told
     ]
     for event in told:
-        tally = tally.plus(event)
+        tally = tally.plus(event.data)
     books = archive.books(SALE)
     assert (books.facts, books.seq, books.sequence) == (len(journal), journal[-1].seq, tally.sequence)
     assert (
