@@ -144,6 +144,12 @@ class Payers:
             made += due
             await asyncio.sleep(max(0.0, began + made / rate - time.monotonic()))
 
+    async def pay_one(self) -> None:
+        """One order, and waits until it is published: from then on the publisher has nothing old to read."""
+        await self._confirm(1)
+        while await self.redis.xlen(KEYS.orders) < self.paid:
+            await asyncio.sleep(0.01)
+
     async def pay_all_at_once(self, count: int) -> None:
         for at in range(0, count, 100):
             await self._confirm(min(100, count - at))
@@ -176,6 +182,7 @@ async def bench_latency(benchmark: BenchmarkFixture, redis: "Redis", valkey_url:
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
     payers = await Payers.of(redis, len(WAYS) * ROUNDS * (ORDERS + WARM))
     with load_core(), running(BATCHED, valkey_url) as port, publishing(valkey_url):
+        await payers.pay_one()
         for _ in range(ROUNDS):
             for way in WAYS:
                 async with program("orders_reader.py", way, ORDERS, env=env_of(valkey_url, port)) as reader:
@@ -328,6 +335,7 @@ async def bench_slow_readers(
     steps: dict[str, float] = {}
     with load_core(), running(BATCHED, valkey_url) as port, publishing(valkey_url):
         env, worker = env_of(valkey_url, port), worker_of(port)
+        await payers.pay_one()
 
         async def rush(count: int) -> list[float]:
             """Orders beside a fast reader, who has to get all of them; how old they were."""
