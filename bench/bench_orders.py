@@ -147,7 +147,9 @@ class Payers:
     async def pay_one(self) -> None:
         """One order, and waits until it is published: from then on the publisher has nothing old to read."""
         await self._confirm(1)
+        deadline = time.monotonic() + 60
         while await self.redis.xlen(KEYS.orders) < self.paid:
+            assert time.monotonic() < deadline, "nobody publishes"
             await asyncio.sleep(0.01)
 
     async def pay_all_at_once(self, count: int) -> None:
