@@ -1,5 +1,6 @@
 """The definitions a worker has at hand, so that a request need not read them again."""
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -46,6 +47,7 @@ class Catalog:
     def __init__(self, store: SaleStore) -> None:
         self._store = store
         self._offers: OrderedDict[str, Offer] = OrderedDict()
+        self._reading: dict[str, asyncio.Future[Offer | None]] = {}
 
     def known(self, sale: str) -> Offer | None:
         """The offer at hand, which may be out of date."""
@@ -53,7 +55,15 @@ class Catalog:
 
     async def get(self, sale: str) -> Offer | None:
         """The offer at hand, or as read from the store; None when there is no such sale."""
-        return self._offers.get(sale) or await self._read(sale)
+        offer = self._offers.get(sale)
+        if offer is not None:
+            return offer
+        # Those who come to a cold worker together read it once, not on a connection each.
+        reading = self._reading.get(sale)
+        if reading is None:
+            reading = self._reading[sale] = asyncio.ensure_future(self._read(sale))
+            reading.add_done_callback(lambda done: self._has_read(sale, done))
+        return await asyncio.shield(reading)
 
     async def fresh(self, sale: str, version: int) -> Offer | None:
         """The offer in this version, or whichever is in force when it is not."""
@@ -61,6 +71,11 @@ class Catalog:
         if offer is not None and offer.version == version:
             return offer
         return await self._read(sale)
+
+    def _has_read(self, sale: str, done: "asyncio.Future[Offer | None]") -> None:
+        del self._reading[sale]
+        if not done.cancelled():
+            done.exception()  # told to those who wait, if anybody still does
 
     async def _read(self, sale: str) -> Offer | None:
         stored = await self._store.definition(sale) if is_sale_id(sale) else None

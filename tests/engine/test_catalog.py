@@ -3,13 +3,14 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
 from redis.asyncio import Redis
 
 from flashsale.engine.catalog import Catalog
 from flashsale.engine.sales import Sales
 from flashsale.model.outcomes import OpenSale, Reserve
 from flashsale.model.schedule import Schedule
-from flashsale.store.sales import SaleStore
+from flashsale.store.sales import SaleStore, StoredDefinition
 from tests.engine.conftest import Put
 from tests.engine.worker import Worker
 from tests.support.sales import OPENS_MS, SALE, definition
@@ -25,6 +26,25 @@ async def test_a_definition_is_read_once(sale_store: SaleStore, put: Put) -> Non
     assert await catalog.get(SALE) is offer
     assert catalog.known(SALE) is offer
     assert await catalog.fresh(SALE, offer.version) is offer
+
+
+async def test_those_who_come_together_read_it_once(
+    sale_store: SaleStore, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put({"car": 1}, price=7)
+    asked, read = [], sale_store.definition
+
+    async def definition_of(sale: str) -> StoredDefinition | None:
+        asked.append(sale)
+        return await read(sale)
+
+    monkeypatch.setattr(sale_store, "definition", definition_of)
+    catalog = Catalog(sale_store)
+    offers = await asyncio.gather(*(catalog.get(SALE) for _ in range(100)), catalog.get("nowhere"))
+    assert sorted(asked) == sorted([SALE, "nowhere"])
+    assert offers[0] is not None
+    assert all(offer is offers[0] for offer in offers[:100])
+    assert offers[100] is None
 
 
 async def test_a_schedule_is_made_once_for_each_amount_and_few_are_kept(

@@ -99,7 +99,9 @@ async def test_a_worker_that_was_frozen_is_overtaken_and_changes_nothing_when_it
 
                 await eventually(again, "the one that was frozen delivers again")
                 await eventually(recorded, "and writes it down")
-        assert in_order(receiver.taken()[shop.sale])
+        # What it was about to send when it was frozen may come late: the documentation says so.
+        taken = receiver.taken()[shop.sale]
+        assert any(in_order([*taken[:late], *taken[late + 1 :]]) for late in range(len(taken)))
 
 
 async def test_everything_arrives_in_order_whatever_dies(
