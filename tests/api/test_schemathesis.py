@@ -239,6 +239,13 @@ def test_what_exists_is_answered_as_documented(
             call(case, served, credentials, seen)
 
 
+RARE = {
+    ("replayWebhook", "unknown_sale"),  # takes a webhook that exists, and a sale that does not
+    ("getOrderSummary", "invalid"),  # takes a parameter that is not documented
+}
+"""Answers that come by chance only, if at all; tests of their own ask for them."""
+
+
 def test_each_documented_answer_came_and_no_other(seen: Seen) -> None:
     documented = set()
     for item in document()["paths"].values():
@@ -247,7 +254,7 @@ def test_each_documented_answer_came_and_no_other(seen: Seen) -> None:
                 answers = problem_codes(response) or [status]
                 documented |= {(operation["operationId"], answer) for answer in answers}
     assert {answer for _, answer in seen - documented} == {"method_not_allowed"}
-    missing = {(name, answer) for name, answer in documented - seen if answer not in NOT_HERE}
+    missing = {(name, answer) for name, answer in documented - seen if answer not in NOT_HERE} - RARE
     assert missing == {
         ("createGuest", "forbidden"),  # guests are switched on here
         ("receivePaymentEvent", "202"),  # nobody here can sign like a provider
