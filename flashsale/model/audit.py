@@ -54,6 +54,20 @@ class Claimed:
     extended: bool = False
     late: bool = False
 
+    def reservation(self, token: str) -> Reservation:
+        """The reservation that must be stored under this token."""
+        return Reservation(
+            token,
+            self.state,
+            self.extended,
+            self.held_ms,
+            self.held_until_ms,
+            self.place,
+            self.customer,
+            self.lines,
+            self.late,
+        )
+
 
 @dataclass(slots=True)
 class Replay:
@@ -317,17 +331,7 @@ class Replay:
         if stored is None:
             yield f"reservation {token} was granted but is not stored"
             return
-        expected = Reservation(
-            token,
-            claimed.state,
-            claimed.extended,
-            claimed.held_ms,
-            claimed.held_until_ms,
-            claimed.place,
-            claimed.customer,
-            claimed.lines,
-            claimed.late,
-        )
+        expected = claimed.reservation(token)
         if stored != expected:
             yield f"reservation {token} is stored as {stored}, the facts say {expected}"
         hold_ends = claimed.held_until_ms if claimed.state is State.HELD else None

@@ -14,7 +14,7 @@ from flashsale.model.facts import Fact, FactType
 from flashsale.model.jobs import JobKind
 from flashsale.model.outcomes import Confirm
 from flashsale.model.payment import Charge, Fate, Money, PaymentRecord, PaymentStatus
-from flashsale.model.reservation import COUNTED, Reservation, State
+from flashsale.model.reservation import COUNTED, State
 from flashsale.model.sale import PaymentMethod
 
 MOST_ENTRIES: Final = 64
@@ -104,18 +104,7 @@ class Rebuild:
     def reservations(self) -> Iterator[tuple[str, bytes]]:
         """Fields of the hash `reservations`."""
         for token, claimed in self.replay.reservations.items():
-            record = Reservation(
-                token,
-                claimed.state,
-                claimed.extended,
-                claimed.held_ms,
-                claimed.held_until_ms,
-                claimed.place,
-                claimed.customer,
-                claimed.lines,
-                claimed.late,
-            )
-            yield token, reservation.pack_record(record)
+            yield token, reservation.pack_record(claimed.reservation(token))
 
     def holds(self) -> Iterator[tuple[str, int]]:
         """Members of `holds`, and when they end."""
