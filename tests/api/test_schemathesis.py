@@ -21,6 +21,8 @@ from flashsale.client import Client
 from tests.support.served import Served
 from tests.support.world import SKU, STATES, World
 
+pytestmark = pytest.mark.long
+
 CUSTOMER = "c-17"
 EXAMPLES = 30
 EXAMPLES_PER_STATE = 8

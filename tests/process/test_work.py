@@ -69,6 +69,7 @@ def test_embedded_it_starts_a_server_if_none_runs(work: Work, data_dir: Path) ->
     assert url is not None
     family = program.family()
     assert len(family) == 5  # supervisor, two that work, Valkey, the simulator
+    eventually(lambda: program.err().count("work.ready") == 2, "both parts are at work")
     worker = program.child("work_main")
     worker.kill()
     eventually(lambda: program.err().count("work.ready") == 3, "the work was started again")
