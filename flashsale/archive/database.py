@@ -1,6 +1,9 @@
 """From the address of an archive to its engine: SQLite and PostgreSQL differ here, and almost nowhere else."""
 
+import errno
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +15,7 @@ from flashsale.archive.errors import ArchiveError
 
 CONNECT_S: Final = 5
 LOCKED_S: Final = 30
+_MAKING: Final = threading.Lock()
 """How long a statement waits while another process writes to an SQLite file."""
 _POSTGRES: Final = {"postgres", "postgresql", "postgresql+psycopg"}
 _ALIVE: Final = {
@@ -89,10 +93,20 @@ def _only_new(options: dict[str, Any], url: URL) -> dict[str, Any]:
 
 
 def _make_file(path: Path) -> None:
-    """The file has all customers in it: it is for its owner only, and so are the files that SQLite puts beside it."""
+    """The file has all customers in it: it is for its owner only, and so are the files that SQLite puts beside it.
+
+    One that exists is not opened: to close it would drop every lock that SQLite holds on it in this process (POSIX), and
+    another process would then delete the write-ahead log that is still written to. See sqlite.org/howtocorrupt.html, 2.2.
+    """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with _MAKING:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise ArchiveError(f"cannot use the archive in {path}: {error.strerror}") from error
 

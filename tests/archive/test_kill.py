@@ -89,9 +89,11 @@ async def end_of(archive: Archive) -> int:
 
 async def moved_on(archive: Archive) -> None:
     """Waits until one of them has done something, or there is nothing to do: a busy machine decides nothing here."""
-    before, deadline = await end_of(archive), asyncio.get_running_loop().time() + 5
-    while asyncio.get_running_loop().time() < deadline and await end_of(archive) <= before:
-        await asyncio.sleep(0.01)
+    before = await end_of(archive)
+    for _ in range(200):
+        if await end_of(archive) > before:
+            return
+        await asyncio.sleep(0.02)
 
 
 async def killed_until_done(

@@ -133,7 +133,10 @@ async def test_every_service_runs_and_is_healthy(stack: Stack) -> None:
     assert not stack.healthy("valkey")
     stack.start("valkey")
     stack.wait_healthy("valkey")
-    for name in ("server", "worker"):  # the worker compares Valkey with the archive, and only then the server serves
+    for name in (
+        "server",
+        "worker",
+    ):  # the worker compares Valkey with the archive, and only then the server serves
         assert not stack.healthy(name) or name == "worker"  # the worker's check asks whether Valkey is there
         stack.start(name)
     for name in ("server", "worker"):
