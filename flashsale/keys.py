@@ -30,6 +30,12 @@ PER_SALE: Final = {
 }
 """Last part of the key -> type. The scripts in lua/ write them all; providers' messages go into `payments` as they come."""
 
+BESIDE: Final = {
+    "refused": "stream",  # refused tries: entry id by the clock, one field `notes` (flashsale/model/attempts.py)
+}
+"""Last part of the key -> type: of a sale too, but no part of its books. No script touches them, `flashsale recover` leaves
+them as they are, and they go by themselves when nothing was added for long."""
+
 GUARD: Final = "fs:guard"
 """hash: run_id: the server process whose data was compared with the archive; waits: why another one was not yet."""
 
@@ -52,6 +58,12 @@ PER_WEBHOOK: Final = {
 """Last part of the key -> type. `W` is `webhook.<id>`; no shard of a sale is called like an id."""
 
 GLOBAL: Final = {SALES: "hash", API_KEYS: "hash", PACE: "hash", GUARD: "hash", WEBHOOKS: "hash"}
+
+
+@lru_cache(maxsize=10_000)
+def refused(sale: str, shard: int = 0) -> str:
+    """Where the refused tries of a sale are noted."""
+    return f"fs:{{{sale}.{shard}}}:refused"
 
 
 @dataclass(frozen=True, slots=True)

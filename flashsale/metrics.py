@@ -7,16 +7,29 @@ counted in a plain dictionary first and handed over ten times a second, and befo
 
 import os
 from collections import Counter as Tally
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 HAND_OVER_S: Final = 0.1
+RESERVE_ROUTE: Final = ("POST", "/v1/sales/{sale}/reservations")
 
 HTTP_REQUESTS = Counter(
     "flashsale_http_requests", "Requests answered, by route and status.", ["method", "route", "status"]
 )
+LANE_REQUESTS = Counter("flashsale_lane_requests", "Requests answered, by lane: fast or aiohttp.", ["lane"])
 RESERVE_OUTCOMES = Counter(
     "flashsale_reserve_outcomes",
     "Answers to reserve: holds granted, refusals by kind, failures.",
@@ -67,6 +80,11 @@ ARCHIVE_LAG = Gauge(
     "Facts of all sales that the archive does not have yet.",
     multiprocess_mode="livemax",
 )
+ATTEMPTS_DROPPED = Counter(
+    "flashsale_attempts_dropped",
+    "Refused tries to reserve that nobody can be told of any more: too many at once.",
+)
+WATCHERS = Gauge("flashsale_live_watchers", "Who watches a sale live now.", multiprocess_mode="livesum")
 WORKERS_ALIVE = Gauge("flashsale_http_workers", "HTTP workers running.", multiprocess_mode="livesum")
 
 
@@ -79,6 +97,8 @@ class Requests:
         self.reserve: Tally[str] = Tally()
         """outcome -> answers"""
         self.from_memory = 0
+        self.fast: Tally[int] = Tally()
+        """status -> requests to reserve that the fast lane answered; not among `http`"""
 
     def batch_done(self, size: int, seconds: float) -> None:
         """One script call decided `size` reservations."""
@@ -92,6 +112,11 @@ class Requests:
     def hand_over(self, queue_length: int) -> None:
         """Adds the counts to the metrics and starts again from nothing."""
         http, self.http = self.http, Tally()
+        fast, self.fast = self.fast, Tally()
+        LANE_REQUESTS.labels("fast").inc(fast.total())
+        LANE_REQUESTS.labels("aiohttp").inc(http.total())
+        for status, count in fast.items():
+            HTTP_REQUESTS.labels(*RESERVE_ROUTE, str(status)).inc(count)
         for (method, route, status), count in http.items():
             HTTP_REQUESTS.labels(method, route, str(status)).inc(count)
         reserve, self.reserve = self.reserve, Tally()
@@ -109,3 +134,42 @@ def render() -> bytes:
         multiprocess.MultiProcessCollector(registry)
         return generate_latest(registry)
     return generate_latest()
+
+
+@dataclass(slots=True)
+class Totals:
+    """What all processes together have counted so far, and how many they are."""
+
+    reserve: dict[str, int] = field(default_factory=dict)
+    """outcome -> answers to reserve, of all sales"""
+    waiting: int = 0
+    """Reservations that wait to be sent to the store."""
+    workers: int = 0
+    attempts_dropped: int = 0
+
+
+def totals() -> Totals:
+    """The same numbers as `render` shows, some of them, at a tenth of its cost."""
+    found = Totals()
+    for metric in _few():
+        for sample in metric.samples:
+            if sample.name == "flashsale_reserve_outcomes_total":
+                outcome = sample.labels["outcome"]
+                found.reserve[outcome] = found.reserve.get(outcome, 0) + int(sample.value)
+            elif sample.name == "flashsale_queue_length":
+                found.waiting += int(sample.value)
+            elif sample.name == "flashsale_http_workers":
+                found.workers += int(sample.value)
+            elif sample.name == "flashsale_attempts_dropped_total":
+                found.attempts_dropped += int(sample.value)
+    return found
+
+
+def _few() -> Iterable[Any]:
+    """Counters and the gauges that are summed up: without the histograms, which are most of it."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder is None:
+        return REGISTRY.collect()
+    files = [str(each) for kind in ("counter", "gauge_livesum") for each in Path(folder).glob(f"{kind}_*.db")]
+    merged: Iterable[Any] = multiprocess.MultiProcessCollector.merge(files)
+    return merged

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from flashsale.model.facts import Fact, FactType
+from flashsale.model.facts import Fact, FactType, Refused
 from flashsale.model.ledger import Ledger, LedgerError
-from flashsale.model.outcomes import Confirm
-from flashsale.model.payment import Fate, Money, PaymentRecord
+from flashsale.model.outcomes import REFUSALS, Confirm
+from flashsale.model.payment import Fate, Money, PaymentRecord, is_simulated
 from flashsale.model.reservation import COUNTED, Entry, Line, Reservation, State
 from flashsale.model.terms import Terms
 
@@ -229,6 +229,10 @@ class Replay:
         if not paid.late and fact.at_ms >= claimed.held_until_ms:
             raise FactError(fact.seq, f"reservation {fact.token} was confirmed as if in time, after its end")
         self._check_due(fact, claimed, paid.money)
+        if self._terms(fact).rehearsal and not is_simulated(paid.reference):
+            raise FactError(
+                fact.seq, f"{paid.reference} has paid for a rehearsal, and is no simulated charge"
+            )
         if paid.late:
             self._check_limits(fact, claimed.customer, claimed.lines)
             self._take(fact, claimed.lines)
@@ -268,10 +272,10 @@ class Replay:
         reason, claimed = refused.reason, self.reservations.get(fact.token)
         state = claimed.state if claimed is not None else None
         if (
-            not Confirm.UNKNOWN_RESERVATION <= reason <= Confirm.SOLD_OUT
+            reason not in REFUSALS
             or (reason is Confirm.UNKNOWN_RESERVATION) != (claimed is None)
             or state is not _REFUSED_IN.get(reason, state)
-            or (claimed is not None and self._unfounded(fact, reason, claimed, refused.money))
+            or (claimed is not None and self._unfounded(fact, refused, claimed))
         ):
             raise FactError(
                 fact.seq,
@@ -279,9 +283,12 @@ class Replay:
             )
         self.ledger.book(fact.token, refused.reference, refused.money, Fate.REFUNDING)
 
-    def _unfounded(self, fact: Fact, reason: Confirm, claimed: Claimed, money: Money) -> bool:
-        """Whether what is said about the amount, the limit or the stock is not so."""
+    def _unfounded(self, fact: Fact, refused: Refused, claimed: Claimed) -> bool:
+        """Whether what is said about the provider, the amount, the limit or the stock is not so."""
         terms, lines = self._terms(fact), claimed.lines
+        reason, money = refused.reason, refused.money
+        if reason is Confirm.WRONG_PROVIDER:
+            return terms.rehearsal == is_simulated(refused.reference)
         has = self.counted.get(claimed.customer, {})
         return (
             (reason is Confirm.WRONG_AMOUNT and money == terms.due(lines))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 SALE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _RESERVATION_ID = re.compile(r"([a-z0-9][a-z0-9-]{0,62})\.(0|[1-9][0-9]{0,3})\.([A-Za-z0-9_-]{16})")
-_TOKEN_BYTES = 12
+_TOKEN_BYTES, _TOKEN_SIZE = 12, 16
 
 
 class ReservationId(NamedTuple):
@@ -27,15 +27,21 @@ def is_sale_id(text: str) -> bool:
     return SALE_ID.fullmatch(text) is not None
 
 
+def reservation_id(sale: str, token: str) -> str:
+    """The whole id of a reservation."""
+    return f"{sale}.0.{token}"
+
+
 def parse_reservation_id(text: str) -> ReservationId | None:
     """The parts of a reservation id, or None when it cannot be one."""
     match = _RESERVATION_ID.fullmatch(text)
     return ReservationId(match[1], int(match[2]), match[3]) if match else None
 
 
-def new_token() -> str:
-    """A fresh 96-bit token: 16 URL-safe characters."""
-    return secrets.token_urlsafe(_TOKEN_BYTES)
+def new_tokens(count: int) -> list[str]:
+    """So many fresh 96-bit tokens, each 16 URL-safe characters; the operating system is asked once."""
+    drawn = secrets.token_urlsafe(_TOKEN_BYTES * count)
+    return [drawn[at : at + _TOKEN_SIZE] for at in range(0, len(drawn), _TOKEN_SIZE)]
 
 
 def derived_token(sale: str, customer: str, idempotency_key: str) -> str:

@@ -1,6 +1,7 @@
 """What a script decided. Each enum is in order of precedence: the first that applies is the answer."""
 
 from enum import IntEnum
+from typing import Final
 
 
 class Reserve(IntEnum):
@@ -95,7 +96,7 @@ class Attempt(IntEnum):
 
 
 class Confirm(IntEnum):
-    """What becomes of a charge: the first two make an order, all from UNKNOWN_RESERVATION to SOLD_OUT give it back."""
+    """What becomes of a charge: the first two make an order, those of `REFUSALS` give it back."""
 
     CONFIRMED = 1
     CONFIRMED_LATE = 2
@@ -105,6 +106,8 @@ class Confirm(IntEnum):
     UNKNOWN_RESERVATION = 4
     NOT_REQUESTED = 5
     """Nobody has asked for a payment of this reservation."""
+    WRONG_PROVIDER = 13
+    """Simulated money for a sale that is no rehearsal, in a shop that takes other money; or other money for a rehearsal."""
     WRONG_AMOUNT = 6
     """Too much, too little, or another currency."""
     PAID_TWICE = 7
@@ -117,6 +120,22 @@ class Confirm(IntEnum):
     """The hold had ended, and its units are gone."""
     RECLAIMING = 12
     """Nothing was decided, ask again: more holds are overdue than one call takes back."""
+
+
+REFUSALS: Final = frozenset(
+    {
+        Confirm.UNKNOWN_RESERVATION,
+        Confirm.NOT_REQUESTED,
+        Confirm.WRONG_PROVIDER,
+        Confirm.WRONG_AMOUNT,
+        Confirm.PAID_TWICE,
+        Confirm.CANCELLED,
+        Confirm.REFUNDED,
+        Confirm.LIMIT_REACHED,
+        Confirm.SOLD_OUT,
+    }
+)
+"""Why a charge is given back."""
 
 
 class Refund(IntEnum):

@@ -84,6 +84,8 @@ class Rebuild:
             }
             fields |= {name: str(number) for name, number in numbers.items()}
             fields |= {"state": replay.state, "definition": self.definition}
+            if terms.rehearsal:
+                fields["rehearsal"] = "1"
         return fields
 
     def stock(self) -> dict[str, str]:

@@ -133,6 +133,13 @@ class SaleDefinition(_Strict):
     hold_seconds: int = Field(300, ge=1, le=604_800, description="How long a reservation is held.")
     items: list[Item] = Field(min_length=1, max_length=MAX_ITEMS)
     payment: Payment = Payment()
+    rehearsal: bool = Field(
+        False,
+        description=(
+            "A rehearsal sells pretend stock: it is paid through the payment simulator whoever takes the shop's money, "
+            "and order systems never see its orders."
+        ),
+    )
 
     @field_validator("closes_at")
     @classmethod
@@ -153,9 +160,14 @@ class SaleDefinition(_Strict):
         return instants.from_datetime(self.closes_at) if self.closes_at else 0
 
     def canonical(self) -> bytes:
-        """The definition as JSON in one form only, so that equal definitions are equal bytes."""
+        """The definition as JSON in one form only, so that equal definitions are equal bytes.
+
+        A sale that is no rehearsal does not mention it: earlier versions have stored it so, and know no such member.
+        """
         return orjson.dumps(
-            self.model_dump(), default=_instant, option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+            self.model_dump(exclude=None if self.rehearsal else {"rehearsal"}),
+            default=_instant,
+            option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME,
         )
 
     def amount(self, lines: tuple[tuple[str, int], ...]) -> int:

@@ -25,6 +25,7 @@ class Terms:
     prices: dict[str, int]
     deposit_percent: int
     instalments: int
+    rehearsal: bool
 
     @classmethod
     def read(cls, definition: bytes) -> "Terms":
@@ -47,6 +48,7 @@ class Terms:
             prices={item["sku"]: item["price"] for item in data["items"]},
             deposit_percent=data["payment"]["deposit_percent"],
             instalments=data["payment"]["instalments"],
+            rehearsal=data.get("rehearsal", False),
         )
 
     def due(self, lines: tuple[Line, ...]) -> Money:

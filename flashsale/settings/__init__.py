@@ -21,9 +21,12 @@ from flashsale.settings.checks import (
     check_redis_url,
     check_root_key,
     check_shopper_secret,
+    is_true,
     load_public_key,
 )
+from flashsale.settings.cors import CorsSettings
 from flashsale.settings.orders import OrderSettings
+from flashsale.settings.pages import PageSettings
 from flashsale.settings.payments import PaymentSettings
 from flashsale.settings.simulator import SimulatorSettings
 from flashsale.settings.stripe import StripeSettings, missing_of_stripe
@@ -44,7 +47,7 @@ SECRET_FIELDS = frozenset(
 SAFE_ROOT_KEY_CHARACTERS = 16
 SAFE_SHOPPER_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key has at least the 256 bits of the hash
 
-Purpose = Literal["serve", "work", "simulator", "client"]
+Purpose = Literal["serve", "work", "simulator", "client", "pages"]
 
 
 def env_name(field: str) -> str:
@@ -59,7 +62,7 @@ def option_name(field: str) -> str | None:
     return "--" + field.replace("_", "-")
 
 
-class Settings(PaymentSettings, SimulatorSettings, StripeSettings, OrderSettings):
+class Settings(PaymentSettings, SimulatorSettings, StripeSettings, OrderSettings, PageSettings, CorsSettings):
     """Everything a process of ours can be told. Instants and lengths carry their unit in the name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -99,14 +102,17 @@ class Settings(PaymentSettings, SimulatorSettings, StripeSettings, OrderSettings
         default="info", description="Least level that is logged."
     )
 
+    fast_lane: bool = Field(
+        default=True, description="Answer plain requests to reserve without aiohttp, which takes longer."
+    )
     queue_limit: int = Field(
         default=20_000, ge=1, le=10_000_000, description="Reservations waiting in a worker, at most."
     )
     batch_limit: int = Field(
-        default=128, ge=1, le=1_000, description="Reservations in one script call, at most."
+        default=512, ge=1, le=1_000, description="Reservations in one script call, at most."
     )
     batches_in_flight: int = Field(
-        default=1, ge=1, le=64, description="Batches of a sale on their way at once, at most."
+        default=2, ge=1, le=64, description="Batches of a sale on their way at once, at most."
     )
     request_deadline_ms: int = Field(
         default=2_000,
@@ -126,6 +132,10 @@ class Settings(PaymentSettings, SimulatorSettings, StripeSettings, OrderSettings
     )
     sweep_interval_ms: int = Field(
         default=100, ge=1, le=60_000, description="Milliseconds between two looks for holds that have ended."
+    )
+
+    keep_attempts: bool = Field(
+        default=True, description="Note refused tries to reserve, so that support can tell somebody why not."
     )
 
     url: Annotated[str, AfterValidator(check_http_url)] = Field(
@@ -222,7 +232,8 @@ def load_settings(
     """Build the settings from the environment and the options given on the command line.
 
     `overrides` maps field names to values; None means that the option was not given. `purpose` adds what a
-    command cannot do without: `serve` needs its secrets, `serve` and `work` need to know which Redis.
+    command cannot do without: `serve` needs its secrets, `serve` and `work` need to know which Redis; `pages` needs
+    neither.
     Raises `SettingsError`.
     """
     given = {field: value for field, value in (overrides or {}).items() if value is not None}
@@ -304,7 +315,7 @@ def _truth(settings: Settings | None, values: Mapping[str, object], field: str) 
     """Whether a switch is on, also when another value's fault keeps `settings` from being built."""
     if settings is not None:
         return bool(getattr(settings, field))
-    return str(values.get(field, "")).strip().lower() in {"1", "true", "yes", "on", "t", "y"}
+    return is_true(values.get(field))
 
 
 def _missing(
@@ -312,7 +323,7 @@ def _missing(
 ) -> list[Fault]:
     """What is not there and has to be, given what else is."""
     missing = []
-    if guests and "shopper_secret" not in values:
+    if guests and "shopper_secret" not in values and purpose != "pages":
         missing.append(("guests", f"needs {env_name('shopper_secret')}, which signs the guests' tokens"))
     if purpose in {"serve", "work"}:
         if embedded and "redis_url" in values:

@@ -6,6 +6,11 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 
+def is_true(value: object) -> bool:
+    """Whether the value of a switch turns it on, as it stands in the environment or was given by a program."""
+    return str(value).strip().lower() in {"1", "true", "yes", "on", "t", "y"}
+
+
 def check_redis_url(url: str) -> str:
     """Accept what redis-py accepts; no message repeats the address, as it may hold a password."""
     try:

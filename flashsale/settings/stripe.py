@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
-from flashsale.settings.checks import check_http_url, check_root_key
+from flashsale.settings.checks import check_http_url, check_root_key, is_true
 
 
 def check_secret_key(key: SecretStr) -> SecretStr:
@@ -43,6 +43,10 @@ class StripeSettings(BaseModel):
         default=None,
         description="Publishable key (pk_...), given to the shopper's page; left out, the page has its own.",
     )
+    stripe_elements: bool = Field(
+        default=False,
+        description="Have the shop page take payments with Stripe's Payment Element, which it loads from Stripe.",
+    )
     stripe_api_base: Annotated[str, AfterValidator(check_http_url)] = Field(
         default="https://api.stripe.com", description="Where Stripe's API is; another one for tests."
     )
@@ -66,6 +70,10 @@ def missing_of_stripe(values: Mapping[str, object]) -> list[tuple[str, str]]:
     key, secret = "stripe_secret_key" in values, "stripe_webhook_secret" in values
     wanted = values.get("payment_provider") == "stripe"
     found = []
+    if is_true(values.get("stripe_elements")) and "stripe_publishable_key" not in values:
+        found.append(
+            ("stripe_elements", "needs FLASHSALE_STRIPE_PUBLISHABLE_KEY, which the page begins with")
+        )
     if not key and (wanted or secret):
         found.append(("stripe_secret_key", "is not set: Stripe is called with it"))
     if not secret and (wanted or key):
