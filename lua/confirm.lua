@@ -18,7 +18,8 @@
 -- ARGV[1] now_ms, 0 for the server's TIME
 -- ARGV[2] how many overdue holds this call may take back
 -- ARGV[3] consumer group of the jobs
--- ARGV[4..] of each charge: reservation id, attempt and method (a byte each), money (ten bytes), reference, entry of the
+-- ARGV[4] 1 when charges of the simulator pay for sales that are no rehearsals, else 0
+-- ARGV[5..] of each charge: reservation id, attempt and method (a byte each), money (ten bytes), reference, entry of the
 --   payments stream that brought it ('' for none): it is acknowledged and deleted once the charge has its fate
 --
 -- Returns { now_ms, decision of each charge }
@@ -26,6 +27,7 @@
 --     3 REPLAYED             { , fate: 1 order, 2 to be given back, 3 given back }
 --     4 UNKNOWN_RESERVATION
 --     5 NOT_REQUESTED        nobody has asked for a payment of this reservation
+--    13 WRONG_PROVIDER       not of the simulator, for a rehearsal; or of it for another sale, and ARGV[4] is 0
 --     6 WRONG_AMOUNT         too much, too little, or another currency
 --     7 PAID_TWICE           another charge has paid for the order
 --     8 CANCELLED
@@ -37,15 +39,17 @@
 --     2 CONFIRMED_LATE       the hold had ended, and its units could be taken again
 
 local CONFIRMED_IN_TIME, CONFIRMED_LATE, REPLAYED, UNKNOWN_RESERVATION, NOT_REQUESTED, WRONG_AMOUNT = 1, 2, 3, 4, 5, 6
-local PAID_TWICE, IS_CANCELLED, IS_REFUNDED, LIMIT_REACHED, SOLD_OUT, RECLAIMING = 7, 8, 9, 10, 11, 12
+local PAID_TWICE, IS_CANCELLED, IS_REFUNDED, LIMIT_REACHED, SOLD_OUT, RECLAIMING, WRONG_PROVIDER = 7, 8, 9, 10, 11, 12, 13
 local LINE = 5
 local LATE = 2 -- bit of the flags byte
 
-local first_arg = 4
+local first_arg = 5
 local total = (#ARGV - first_arg + 1) / LINE
 local sold, done, results = {}, {}, {} -- sku -> units sold here; entries to acknowledge
 local done_count = 0
 local char = string.char
+local rehearsal, simulated = redis.call('HGET', SALE, 'rehearsal'), ARGV[4] == '1'
+local SIMULATOR = 'simulator:' -- how its references begin
 
 -- Makes the function that decides whatever is not the first charge of a live hold, with the right amount, for its present
 -- attempt.
@@ -126,7 +130,7 @@ local function examining()
     return nil, late
   end
 
-  return function(id, mark, money, reference, record, payment)
+  return function(id, mark, money, reference, record, payment, strange)
     local known, charges, details = '', '', ''
     if payment then
       known, charges, details = parts_of(payment)
@@ -140,6 +144,8 @@ local function examining()
       refused = UNKNOWN_RESERVATION
     elseif not payment or byte(payment, 2) == 0 then
       refused = NOT_REQUESTED
+    elseif strange then
+      refused = WRONG_PROVIDER
     elseif sub(payment, 4, HEAD_BYTES) ~= money then
       refused = WRONG_AMOUNT
     elseif status == CONFIRMED then
@@ -193,9 +199,14 @@ for i = 1, total do
   if payment == nil then
     payment = found_payments[i]
   end
-  local result, line = nil, nil
+  local result, line, strange = nil, nil, false
+  if rehearsal then
+    strange = sub(reference, 1, #SIMULATOR) ~= SIMULATOR
+  elseif not simulated then
+    strange = sub(reference, 1, #SIMULATOR) == SIMULATOR
+  end
   -- The usual charge: the first one, of the right amount, for the present attempt of a live hold with one line.
-  if record and payment and byte(record) == HELD and sub(payment, HEAD_BYTES + 2, PAYMENT_BYTES) == '\0\0' and sub(payment, 4, HEAD_BYTES) == money
+  if record and payment and not strange and byte(record) == HELD and sub(payment, HEAD_BYTES + 2, PAYMENT_BYTES) == '\0\0' and sub(payment, 4, HEAD_BYTES) == money
     and sub(payment, 2, 2) == sub(mark, 1, 1) and byte(payment) <= FAILED and #reference < 240
     and sub(payment, PAYMENT_BYTES + 1, PAYMENT_BYTES + byte(payment, HEAD_BYTES + 1)) == reference and struct.unpack('>I6', record, 9) > now then
     local shape, name = byte(record, 21, 22)
@@ -229,7 +240,7 @@ for i = 1, total do
   else
     examine = examine or examining()
     records[id], payments[id] = record, payment
-    result = examine(id, mark, money, reference, record, payment)
+    result = examine(id, mark, money, reference, record, payment, strange)
   end
   results[i] = result
   if result ~= RECLAIMING and ARGV[at + 4] ~= '' then

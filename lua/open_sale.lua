@@ -16,14 +16,15 @@
 -- ARGV[4] closes_ms, 0 for none
 -- ARGV[5] limit per customer, 0 for none
 -- ARGV[6] hold_ms
--- ARGV[7] how many items follow, each as sku, stock, limit per customer (0 for none)
+-- ARGV[7] 1 for a rehearsal, else 0
+-- ARGV[8] how many items follow, each as sku, stock, limit per customer (0 for none)
 --
 -- Returns { outcome, now_ms, version }
 --   outcome, in order of precedence: 2 SAME (nothing changed), 3 ALREADY_OPENED, 4 REDEFINED, 1 CREATED
 
 local CREATED, SAME, ALREADY_OPENED, REDEFINED = 1, 2, 3, 4
 
-local definition, count = ARGV[2], tonumber(ARGV[7])
+local definition, count = ARGV[2], tonumber(ARGV[8])
 local outcome = CREATED
 local had = {} -- sku -> stock before
 if state then
@@ -47,9 +48,14 @@ end
 -- A version is an instant, so that it does not come back when a store has lost its data and the sale is defined anew.
 version = math.max(version + 1, now)
 redis.call('HSET', SALE, 'state', state or 'open', 'definition', definition, 'opens_ms', ARGV[3], 'closes_ms', ARGV[4],
-  'limit', ARGV[5], 'hold_ms', ARGV[6], 'items', ARGV[7], 'version', string.format('%d', version))
+  'limit', ARGV[5], 'hold_ms', ARGV[6], 'items', ARGV[8], 'version', string.format('%d', version))
+if ARGV[7] == '1' then
+  redis.call('HSET', SALE, 'rehearsal', '1')
+else
+  redis.call('HDEL', SALE, 'rehearsal')
+end
 local fields = {}
-for i = 8, 7 + 3 * count, 3 do
+for i = 9, 8 + 3 * count, 3 do
   local sku, stock, limit = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local n = #fields
   for j, value in ipairs({ 'stock:' .. sku, stock, 'available:' .. sku, stock, 'held:' .. sku, '0', 'sold:' .. sku, '0',

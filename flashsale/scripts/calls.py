@@ -191,6 +191,7 @@ async def open_sale(
         definition.closes_ms,
         definition.limit_per_customer or 0,
         definition.hold_seconds * 1000,
+        int(definition.rehearsal),
         len(definition.items),
         *items,
     )

@@ -172,9 +172,11 @@ def attempted(tries: Sequence[Try], reply: Sequence[Any]) -> list[Attempted]:
     ]
 
 
-def confirm_args(claims: Sequence[ChargeClaim], now_ms: int = 0) -> list[str | bytes | int]:
-    """ARGV of `confirm`."""
-    args: list[str | bytes | int] = [now_ms, RECLAIM_LIMIT, GROUP]
+def confirm_args(
+    claims: Sequence[ChargeClaim], now_ms: int = 0, *, simulated: bool = False
+) -> list[str | bytes | int]:
+    """ARGV of `confirm`. `simulated`: whether charges of the simulator pay for sales that are no rehearsals."""
+    args: list[str | bytes | int] = [now_ms, RECLAIM_LIMIT, GROUP, int(simulated)]
     for claim in claims:
         mark = bytes((claim.attempt, method_code(claim.method)))
         args += (claim.token, mark, claim.money.pack(), claim.reference, claim.entry_id)
@@ -196,10 +198,16 @@ def confirmed(reply: Sequence[Any]) -> list[ChargeDecision]:
 
 
 async def confirm(
-    redis: "Redis", names: SaleKeys, claims: Sequence[ChargeClaim], *, now_ms: int = 0
+    redis: "Redis",
+    names: SaleKeys,
+    claims: Sequence[ChargeClaim],
+    *,
+    simulated: bool = False,
+    now_ms: int = 0,
 ) -> list[ChargeDecision]:
-    """Decides a batch of charges (1 to 1000)."""
-    return confirmed(await run(redis, "confirm", names.paid_book(), *confirm_args(claims, now_ms)))
+    """Decides a batch of charges (1 to 1000). `simulated`: as for `confirm_args`."""
+    args = confirm_args(claims, now_ms, simulated=simulated)
+    return confirmed(await run(redis, "confirm", names.paid_book(), *args))
 
 
 async def refund(

@@ -1,18 +1,28 @@
 """The wrapper of `reserve`, the one script on the hot path."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from flashsale.model.outcomes import Reserve
-from flashsale.model.reservation import Entry, Line, Reservation, State, unpack_entries, unpack_record
+from flashsale.model.reservation import (
+    Entry,
+    Line,
+    Reservation,
+    State,
+    pack_body,
+    unpack_entries,
+    unpack_record,
+)
 
 RECLAIM_LIMIT: Final = 1000
 """Overdue holds one call takes back at most: a few milliseconds of the server's time."""
 
-_REPEATABLE, _NEW = b"r-"
-_MOST_NAMED = 255
+_REPEATABLE, _NEW = "r-"
 _AVAILABILITY = 5
+_pack = msgspec.msgpack.Encoder().encode
 _REPLAYED = -Reserve.REPLAYED
 _LIMIT_REACHED = -Reserve.LIMIT_REACHED
 _SOLD_OUT = -Reserve.SOLD_OUT
@@ -20,12 +30,11 @@ _SOLD_OUT = -Reserve.SOLD_OUT
 
 @dataclass(slots=True)
 class Claim:
-    """A reservation to be decided. `lines` name each sku once; `body` is `pack_body(customer, lines)`."""
+    """A reservation to be decided. `lines` name each sku once."""
 
     token: str
     customer: str
     lines: tuple[Line, ...]
-    body: bytes
     repeatable: bool
     """The token comes from an Idempotency-Key, so it may exist already."""
 
@@ -34,8 +43,25 @@ class Claim:
 class Held:
     """The hold is granted."""
 
-    reservation: Reservation
+    claim: Claim
+    place: int
+    held_until_ms: int
     now_ms: int
+
+    @property
+    def reservation(self) -> Reservation:
+        """The reservation. Made when it is asked for: the usual answer needs little of it."""
+        claim = self.claim
+        return Reservation(
+            claim.token,
+            State.HELD,
+            False,
+            self.now_ms,
+            self.held_until_ms,
+            self.place,
+            claim.customer,
+            claim.lines,
+        )
 
 
 @dataclass(slots=True)
@@ -61,6 +87,8 @@ class Refused:
     """SOLD_OUT: units of the item that other customers hold and have not paid."""
     next_release_ms: int = 0
     """SOLD_OUT: when the earliest of these holds ends, 0 when none was found."""
+    shown: object = field(default=None, compare=False, repr=False)
+    """Free for whoever shows it: many are told the very same refusal."""
 
 
 Decision = Held | Replayed | Refused
@@ -96,19 +124,24 @@ class Batch:
 
 
 def encode(claims: Sequence[Claim], now_ms: int = 0) -> list[str | bytes | int]:
-    """ARGV of `reserve`."""
-    skus: dict[str, int] = {}
-    shapes = bytearray()
-    args: list[str | bytes | int] = []
+    """ARGV of `reserve`. What every claim has goes in one argument: each argument of its own costs the server more."""
+    nth_of: dict[str, int] = {}
+    wants: list[int] = []
+    bodies: list[bytes] = []
     for claim in claims:
         lines = claim.lines
-        nth = 0
         if len(lines) == 1 and lines[0][1] == 1:
-            nth = skus.setdefault(lines[0][0], len(skus) + 1)
-        shapes.append(_REPEATABLE if claim.repeatable else _NEW)
-        shapes.append(nth if nth <= _MOST_NAMED else 0)
-        args += (claim.token, claim.customer, claim.body)
-    return [now_ms, RECLAIM_LIMIT, bytes(shapes), len(skus), *skus, *args]
+            wants.append(nth_of.setdefault(lines[0][0], len(nth_of) + 1))
+        else:
+            wants.append(0)
+            bodies.append(pack_body(claim.customer, lines))
+    packed = (
+        _pack([claim.token for claim in claims]),
+        _pack([claim.customer for claim in claims]),
+        _pack(wants),
+        _pack("".join([_REPEATABLE if claim.repeatable else _NEW for claim in claims])),
+    )
+    return [now_ms, RECLAIM_LIMIT, b"".join(packed), len(nth_of), *nth_of, *bodies]
 
 
 def decode(claims: Sequence[Claim], reply: Sequence[Any]) -> Batch:
@@ -119,16 +152,17 @@ def decode(claims: Sequence[Claim], reply: Sequence[Any]) -> Batch:
         for at in range(0, len(named), _AVAILABILITY)
     }
     decisions: list[Decision] = []
+    short: dict[str, Refused] = {}  # all who are told that an item is sold out are told the same
     for claim, result in zip(claims, results, strict=True):
         if type(result) is not int:
             decisions.append(_detailed(claim, result, now, items))
         elif result > 0:
-            reservation = Reservation(
-                claim.token, State.HELD, False, now, held_until, result, claim.customer, claim.lines
-            )
-            decisions.append(Held(reservation, now))
+            decisions.append(Held(claim, result, held_until, now))
         elif result == _SOLD_OUT:
-            decisions.append(_sold_out(claim.lines[0][0], 0, now, items))
+            sku = claim.lines[0][0]
+            if sku not in short:
+                short[sku] = _sold_out(sku, 0, now, items)
+            decisions.append(short[sku])
         else:
             decisions.append(Refused(Reserve(-result), now, opens_ms))
     return Batch(now, version, place, closes_ms, refusal == 0, items, decisions)
