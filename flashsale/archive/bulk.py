@@ -5,7 +5,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, Table, exc
+from sqlalchemy import Connection, Dialect, Table, exc, insert
 
 from flashsale.archive.rows import Row
 
@@ -67,8 +67,7 @@ def _copy_statement(table: Table, dialect: Dialect) -> str:
 
 @lru_cache(maxsize=_KEPT)
 def _insert(table: Table, dialect: Dialect) -> str:
-    places = ", ".join("?" for _ in table.c)
-    return f"INSERT INTO {_named(table, dialect)} VALUES ({places})"  # noqa: S608 - names of our own tables
+    return str(insert(table).compile(dialect=dialect))
 
 
 def _named(table: Table, dialect: Dialect) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, column, inspect, select, table, text
 
 from flashsale.archive.errors import ArchiveError
 from flashsale.archive.tables import HEAD, METADATA, VERSION_TABLE
@@ -36,7 +36,7 @@ def _version(connection: Connection) -> str | None:
     """The migration that the tables are the outcome of; None when there is none of them."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
+    found = connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
     return None if found is None else str(found)
 
 
@@ -56,9 +56,8 @@ def _check(connection: Connection, version: str | None, where: str) -> None:
 
 
 def _run(connection: Connection) -> None:
-    # It takes a third of a second to import, and is needed once in the life of an archive.
-    from alembic import command  # noqa: PLC0415 - see above
-    from alembic.config import Config  # noqa: PLC0415 - see above
+    from alembic import command  # noqa: PLC0415 - a third of a second, needed once in the life of an archive
+    from alembic.config import Config  # noqa: PLC0415 - the same
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

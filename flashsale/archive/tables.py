@@ -38,11 +38,11 @@ class Instant(TypeDecorator[int]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - its signature
+    def process_bind_param(self, value: int | None, _dialect: Dialect) -> datetime | None:
         """Into the database."""
         return None if value is None else _EPOCH + timedelta(milliseconds=value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:  # noqa: ARG002 - its signature
+    def process_result_value(self, value: Any, _dialect: Dialect) -> int | None:
         """Out of it."""
         if value is None:
             return None

@@ -76,10 +76,15 @@ class PaymentStore:
         reply = await self._lane.call(load("attempt"), names, scripts.attempt_args(tries))
         return scripts.attempted(tries, reply)
 
-    async def confirm(self, sale: str, claims: Sequence[ChargeClaim]) -> list[ChargeDecision]:
-        """Decides a batch of charges (1 to 1000)."""
-        names = SaleKeys.of(sale).paid_book()
-        return scripts.confirmed(await self._lane.call(load("confirm"), names, scripts.confirm_args(claims)))
+    async def confirm(
+        self, sale: str, claims: Sequence[ChargeClaim], *, simulated: bool
+    ) -> list[ChargeDecision]:
+        """Decides a batch of charges (1 to 1000).
+
+        `simulated`: whether charges of the simulator pay for sales that are no rehearsals.
+        """
+        names, args = SaleKeys.of(sale).paid_book(), scripts.confirm_args(claims, simulated=simulated)
+        return scripts.confirmed(await self._lane.call(load("confirm"), names, args))
 
     async def refund(self, sale: str, token: str, *, restock: bool, reason: str) -> Refunding:
         """Undoes an order."""

@@ -1,6 +1,6 @@
 """Everything the engine asks of the store about sales, with failures as `StoreUnavailableError`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +9,7 @@ from flashsale import keys
 from flashsale.keys import SaleKeys
 from flashsale.model.facts import Fact
 from flashsale.model.outcomes import OpenSale, Restock, SetState
-from flashsale.model.reservation import Reservation, unpack_record
+from flashsale.model.reservation import Entry, Reservation, unpack_record
 from flashsale.model.sale import SaleDefinition
 from flashsale.scripts import calls
 from flashsale.scripts import reserve as reserving
@@ -23,6 +23,8 @@ from flashsale.store.streams import Tail
 _PAGE = 1000
 _LAST_OF_SEQ: Final = (1 << 64) - 1
 MOST_HOLDERS: Final = 50_000
+MOST_SHARING: Final = 100_000
+"""Who may share one look at a sale: it costs the same for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,15 @@ class StoredDefinition:
 
     definition: SaleDefinition
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Whether a sale is a rehearsal."""
+
+    rehearsal: bool
+    settled: bool
+    """It has opened, so that this cannot change any more: until then another definition may say otherwise."""
 
 
 class SaleStore:
@@ -43,6 +54,8 @@ class SaleStore:
         self._reader = self.lane()
         self._tail = Tail(store, timeout_s=timeout_s)
         self._finds = Gathers(self._find_each, most=_PAGE)
+        self._glances = Gathers(self._look_for_all, most=MOST_SHARING)
+        self._entries = Gathers(self._entries_of_each, most=_PAGE)
 
     async def open_sale(
         self, sale: str, definition: SaleDefinition, *, now_ms: int = 0
@@ -84,6 +97,18 @@ class SaleStore:
             found = await pipe.execute()
         return {sale for sale, marked in zip(sales, found, strict=True) if marked}
 
+    async def marks(self, sales: Sequence[str]) -> dict[str, Mark]:
+        """Whether these sales are rehearsals, as each of them stands now."""
+        async with self._store.guard() as redis:
+            pipe = redis.pipeline(transaction=False)
+            for sale in sales:
+                pipe.hmget(SaleKeys.of(sale).sale, ["rehearsal", "opened"])
+            found = await pipe.execute()
+        return {
+            sale: Mark(rehearsal is not None, opened is not None)
+            for sale, (rehearsal, opened) in zip(sales, found, strict=True)
+        }
+
     def lane(self) -> Lane:
         """A connection of its own for `reserve`."""
         lane = Lane(self._store.redis, timeout_s=self._timeout_s)
@@ -96,6 +121,26 @@ class SaleStore:
         """Decides a batch of claims in one call."""
         reply = await lane.call(load("reserve"), SaleKeys.of(sale).book(), reserving.encode(claims, now_ms))
         return reserving.decode(claims, reply)
+
+    def start_reserve(
+        self,
+        lane: Lane,
+        sale: str,
+        claims: Sequence[reserving.Claim],
+        decided: Callable[[reserving.Batch], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """The same for the hot path: see `Lane.start`. One of the two is told."""
+
+        def told(reply: Any) -> None:
+            try:
+                batch = reserving.decode(claims, reply)
+            except BaseException as error:
+                failed(error)
+                raise
+            decided(batch)
+
+        lane.start(load("reserve"), SaleKeys.of(sale).book(), reserving.encode(claims), told, failed)
 
     async def holders(self, sale: str) -> tuple[int, AbstractSet[str]] | None:
         """The last place granted, and every customer who had something of the sale at that time, or a little later.
@@ -134,6 +179,20 @@ class SaleStore:
     async def _find_each(self, sale: str, tokens: Sequence[str]) -> Sequence[Glance]:
         all_of_them = await self._find(sale, tokens)
         return [all_of_them.only(at) for at in range(len(tokens))]
+
+    async def shared_look(self, sale: str) -> Look:
+        """As `look`, one for all who ask at the same time: a crowd that comes to a page costs one call at a time."""
+        return await self._glances.ask(sale, None)
+
+    async def _look_for_all(self, sale: str, askers: Sequence[None]) -> Sequence[Look]:
+        return [await self.look(sale)] * len(askers)
+
+    async def entries(self, sale: str, customer: str) -> Sequence[Entry]:
+        """What a customer has of a sale, oldest first; many customers who ask at the same time are looked up in one call."""
+        return await self._entries.ask(sale, customer)
+
+    async def _entries_of_each(self, sale: str, customers: Sequence[str]) -> Sequence[Sequence[Entry]]:
+        return (await self.look(sale, customers=customers)).entries
 
     async def cancel(self, sale: str, token: str, *, reason: str, now_ms: int = 0) -> Resolved:
         """Ends a hold early."""

@@ -20,8 +20,8 @@ _PAGE: Final = 500
 _MOST_PAGES: Final = 10
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Webhook).decode
-_decode_retry = msgspec.json.Decoder(Retry).decode
+decode_webhook = msgspec.json.Decoder(Webhook).decode
+decode_retry = msgspec.json.Decoder(Retry).decode
 _decode_attempt = msgspec.json.Decoder(Attempt).decode
 
 
@@ -71,12 +71,12 @@ class WebhookStore:
     async def get(self, webhook_id: str) -> Webhook | None:
         """One webhook."""
         value = await self._store.call(self._store.redis.hget(keys.WEBHOOKS, webhook_id))
-        return None if value is None else _decode(value)
+        return None if value is None else decode_webhook(value)
 
     async def all(self) -> dict[str, Webhook]:
         """Every webhook by its id, the oldest first."""
         found = await self._store.call(self._store.redis.hgetall(keys.WEBHOOKS))
-        webhooks = {_text(webhook_id): _decode(value) for webhook_id, value in found.items()}
+        webhooks = {_text(webhook_id): decode_webhook(value) for webhook_id, value in found.items()}
         return dict(sorted(webhooks.items(), key=lambda one: (one[1].created_at_ms, one[0])))
 
     async def change(self, webhook_id: str, how: Callable[[Webhook], Webhook]) -> Webhook | None:
@@ -87,7 +87,7 @@ class WebhookStore:
                 value: Any = await pipe.hget(keys.WEBHOOKS, webhook_id)
                 if value is None:
                     return None
-                changed = how(_decode(value))
+                changed = how(decode_webhook(value))
                 pipe.multi()
                 pipe.hset(keys.WEBHOOKS, webhook_id, _encode(changed))
                 try:
@@ -111,15 +111,16 @@ class WebhookStore:
     # --- how far it is ---
 
     async def heads(self, sales: Sequence[str]) -> dict[str, Head]:
-        """How far these sales are."""
+        """How far these sales are. Rehearsals are left out: nothing of them goes to webhooks."""
         async with self._store.guard() as redis:
             pipe = redis.pipeline(transaction=False)
             for sale in sales:
-                pipe.hmget(SaleKeys.of(sale).sale, ["orders", "seq"])
+                pipe.hmget(SaleKeys.of(sale).sale, ["orders", "seq", "rehearsal"])
             found = await pipe.execute()
         return {
             sale: Head(int(orders or 0), int(seq or 0))
-            for sale, (orders, seq) in zip(sales, found, strict=True)
+            for sale, (orders, seq, rehearsal) in zip(sales, found, strict=True)
+            if rehearsal is None
         }
 
     async def progress(self, webhook_id: str) -> Progress:
@@ -132,7 +133,7 @@ class WebhookStore:
             positions, retries = await pipe.execute()
         return Progress(
             {_text(sale): int(number) for sale, number in positions.items()},
-            {_text(sale): _decode_retry(value) for sale, value in retries.items()},
+            {_text(sale): decode_retry(value) for sale, value in retries.items()},
         )
 
     async def standing(self, webhook_id: str, sale: str) -> tuple[int, Retry | None]:
@@ -143,7 +144,7 @@ class WebhookStore:
             pipe.hget(names.positions, sale)
             pipe.hget(names.retries, sale)
             number, retry = await pipe.execute()
-        return int(number or 0), None if retry is None else _decode_retry(retry)
+        return int(number or 0), None if retry is None else decode_retry(retry)
 
     async def move(self, webhook_id: str, sale: str, number: int) -> None:
         """Sets the position in one sale, and tries there again at once."""

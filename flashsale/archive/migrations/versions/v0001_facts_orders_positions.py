@@ -18,11 +18,6 @@ def upgrade() -> None:
     _create_positions()
 
 
-def downgrade() -> None:
-    """There is nothing before them, and facts are never deleted."""
-    raise NotImplementedError("the archive is not downgraded: put a backup of it back")
-
-
 def _create_facts() -> None:
     op.create_table(
         "facts",
