@@ -113,6 +113,7 @@ class Audit:
         self._compare_ends(look.sale)
         await self._follow(look.sale.seq)
         self._compare_sale(look.sale)
+        await self._compare_mark()
         if self._orders is not None:
             self._report.orders = await self._outgoing.compare_stream(self._orders, published, tally)
         for tokens in _chunks([*self._replay.reservations, *self._replay.strangers()]):
@@ -197,6 +198,13 @@ class Audit:
         there = sale.seq - sale.oldest + 1 if sale.oldest else 0
         if sale.facts != there:
             self._find(None, f"the number of facts is {sale.facts}, the sale counts {sale.seq}")
+
+    async def _compare_mark(self) -> None:
+        """By this mark the feed, and whoever decides charges, know a rehearsal."""
+        sale, terms = self._report.sale, self._replay.terms
+        mark = (await self._store.marks([sale]))[sale]
+        if terms is not None and mark.rehearsal != terms.rehearsal:
+            self._find(None, f"the mark of a rehearsal is {mark.rehearsal}, the facts say {terms.rehearsal}")
 
     async def _compare_reservations(self, tokens: Sequence[str]) -> None:
         try:

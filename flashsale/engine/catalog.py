@@ -5,6 +5,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from flashsale.model.ids import is_sale_id
+from flashsale.model.reservation import Line
 from flashsale.model.sale import SaleDefinition
 from flashsale.model.schedule import Schedule
 from flashsale.store.sales import SaleStore
@@ -22,6 +23,10 @@ class Offer:
     definition: SaleDefinition
     prices: dict[str, int]
     _schedules: dict[int, Schedule] = field(default_factory=dict, init=False, repr=False, compare=False)
+    patterns: dict[tuple[Line, ...], bytes] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Free for whoever shows reservations of these lines: what all of them have in common."""
 
     def amount(self, lines: tuple[tuple[str, int], ...]) -> int:
         """What the lines cost, in minor units."""

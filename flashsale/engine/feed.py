@@ -3,11 +3,14 @@
 While anybody reads, the task follows the orders streams and keeps the newest events (flashsale/engine/window.py). A reader
 who lacks no more than those gets them from there; one who lacks more reads the streams, and joins the others when there is
 nothing left to catch up with. A reader is a cursor: nothing is queued for it, so a slow one costs no more than a fast one.
+
+Rehearsals have a feed of their own. Which of the two feeds a sale belongs to is settled when it opens; nothing of a sale is
+taken in before that is known, and each event is read before it is asked.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,8 +19,10 @@ from typing import Final, Self
 import structlog
 
 from flashsale.engine.refusals import CursorAheadError, CursorExpiredError, TooManyReadersError
+from flashsale.engine.rehearsals import Rehearsals
 from flashsale.engine.window import Window
 from flashsale.model.cursor import Cursor
+from flashsale.model.events import type_of
 from flashsale.store.client import StoreUnavailableError, sale_recovering
 from flashsale.store.orders import OrderStore, Published
 from flashsale.store.sales import SaleStore
@@ -50,17 +55,8 @@ class Batch:
     """Whether it is worth while to ask again at once."""
 
 
-_TYPE: Final = b'"type":"'
-
-
-def type_of(body: bytes) -> bytes:
-    """The type of a CloudEvent of ours, without decoding it: it comes before anything that could look like it."""
-    start = body.index(_TYPE) + len(_TYPE)
-    return body[start : body.index(b'"', start)]
-
-
 class Feed:
-    """The feed of one process."""
+    """The feed of one process: of all sales but rehearsals, or of rehearsals alone."""
 
     def __init__(
         self,
@@ -71,6 +67,7 @@ class Feed:
         block_s: float = LOOK_S,
         most_readers: int = MOST_READERS,
         window: Window | None = None,
+        rehearsals: bool = False,
     ) -> None:
         """`block_s` is how long one call may wait in the store; it has to be less than the store's timeout."""
         self.window = window or Window()
@@ -80,6 +77,8 @@ class Feed:
         self._older = older
         self._block_ms = max(1, round(block_s * 1000))
         self._most_readers = most_readers
+        self._of_rehearsals = rehearsals
+        self._rehearsals = Rehearsals(sales)
         self._task: asyncio.Task[None] | None = None
         self._up = False
         self._trouble: StoreUnavailableError | None = None
@@ -147,7 +146,7 @@ class Feed:
         return self._next
 
     async def knows(self, sale: str) -> bool:
-        """Whether there is such a sale.
+        """Whether there is such a sale, and it is one of this feed's.
 
         Raises:
             StoreUnavailableError: the store is away.
@@ -155,7 +154,7 @@ class Feed:
         await self.ready()
         if sale not in self.window.tails:
             await self._look()
-        return sale in self.window.tails
+        return sale in self.window.tails and sale in await self._own([sale])
 
     async def read(self, behind: Mapping[str, int], limit: int) -> list[Published]:
         """About `limit` events of these sales behind these sequences, something of each if possible.
@@ -186,7 +185,7 @@ class Feed:
             raise CursorAheadError(sale, after, decided)
 
     async def ends(self, sales: Sequence[str]) -> dict[str, int]:
-        """The last sequence of each of these sales, 0 of those without orders.
+        """The last sequence of each of these sales that are this feed's, 0 of those without orders.
 
         Raises:
             StoreUnavailableError: the store failed.
@@ -197,7 +196,8 @@ class Feed:
             ends = await asyncio.gather(*(self._orders.last(sale) for sale in part))
             pairs = zip(part, ends, strict=True)
             found |= {sale: last.sequence if last is not None else 0 for sale, (last, _) in pairs}
-        return found
+        own = await self._own(sales)
+        return {sale: sequence for sale, sequence in found.items() if sale in own}
 
     async def close(self) -> None:
         """Ends the task."""
@@ -220,6 +220,12 @@ class Feed:
             if events and events[-1].sequence == after + len(events):
                 return events
         raise CursorExpiredError(sale, after, await self._orders.first(sale))
+
+    async def _own(self, sales: Iterable[str]) -> set[str]:
+        """Those of the sales that are this feed's; for ever, if something was read before that only open sales have."""
+        named = set(sales)
+        rehearsals = await self._rehearsals.among(named)
+        return rehearsals if self._of_rehearsals else named - rehearsals
 
     # --- the task ---
 
@@ -249,12 +255,14 @@ class Feed:
         finally:
             self._task, self._up = None, False
             self.window.reset()
+            self._rehearsals.forget()
             self._wake()
 
     async def _pause(self, trouble: StoreUnavailableError) -> None:
         """Begins anew in a moment: the store may come back with other data."""
         self._up, self._trouble = False, trouble
         self.window.reset()
+        self._rehearsals.forget()
         self._wake()
         await asyncio.sleep(RETRY_S)
 
@@ -267,6 +275,9 @@ class Feed:
             return
         found = await self._orders.tail(self.window.tails, block_ms=self._block_ms, limit=_AT_ONCE)
         if found:
+            sales = {event.sale for event in found}
+            own = await self._own(sales)
+            self.window.drop(sales - own)  # they were defined anew before they opened
             for event in found:
                 self.window.add(event)
             self._wake()
@@ -277,12 +288,19 @@ class Feed:
         self._look_at = asyncio.get_running_loop().time() + LOOK_S
         names = set(await self._sales.sale_ids())
         known = self.window.tails
-        self.window.drop(known.keys() - names)
-        new = sorted(names - known.keys())
+        gone = known.keys() - names
+        self.window.drop(gone)
+        self._rehearsals.forget(gone)
+        # Until a sale opens it may come to this feed, and it is asked for at every look.
+        new = sorted(
+            sale
+            for sale in names - known.keys()
+            if self._rehearsals.known(sale) in {None, self._of_rehearsals}
+        )
         ends = await self.ends(new)
         # Another call may have taken some of them in meanwhile, and the task may have followed them further.
         self.window.follow({sale: sequence for sale, sequence in ends.items() if sale not in known})
-        if new:
+        if ends:
             self._wake()
 
 

@@ -8,6 +8,7 @@ import orjson
 
 from flashsale.engine.cloudevents import EventMaker
 from flashsale.engine.older import OldBooks
+from flashsale.engine.rehearsals import Rehearsals
 from flashsale.model.events import event_type
 from flashsale.model.webhooks import Webhook
 from flashsale.store.client import StoreUnavailableError
@@ -56,16 +57,21 @@ class Outbox:
         self._sales = sales
         self._maker = maker
         self._older = older
+        self._rehearsals = Rehearsals(sales)
 
     async def page(self, webhook: Webhook, sale: str, after: int) -> Page:
-        """What is next behind a position of the webhook.
+        """What is next behind a position of the webhook; nothing of a rehearsal.
 
         Raises:
             OutOfReachError: it is there, but cannot be read.
             StoreUnavailableError: the store failed.
         """
         read = self._page_of_orders if webhook.of_orders else self._page_of_facts
-        return await read(frozenset(webhook.types), sale, after)
+        page = await read(frozenset(webhook.types), sale, after)
+        # Asked when it was read: the sale may have been defined anew since it was found to have something.
+        if page.events and await self._rehearsals.has(sale):
+            return Page([], after)
+        return page
 
     async def news(self, after: Mapping[str, int], *, block_ms: int) -> dict[str, int]:
         """Sales in which orders were published behind these sequences, and how far; waits up to `block_ms` for the first.

@@ -9,7 +9,7 @@ import structlog
 from flashsale import metrics
 from flashsale.engine import events
 from flashsale.engine.batcher import BusyError
-from flashsale.engine.catalog import Catalog
+from flashsale.engine.catalog import Catalog, Offer
 from flashsale.engine.events import Received
 from flashsale.engine.reconcile import Reconciler, ReconcileReport
 from flashsale.engine.reservations import Found
@@ -19,7 +19,7 @@ from flashsale.model.faults import Fault, InvalidError
 from flashsale.model.ids import ReservationId
 from flashsale.model.jobs import DeadJob
 from flashsale.model.outcomes import Pay, Refund
-from flashsale.model.payment import Money
+from flashsale.model.payment import SIMULATOR, Money
 from flashsale.providers.protocol import Provider
 from flashsale.scripts.payments import Paying, Wish
 from flashsale.store.gather import Gathers
@@ -27,6 +27,11 @@ from flashsale.store.payments import MOST_DEAD, PaymentStore
 
 EVENTS_LIMIT_FACTOR: Final = 10
 """What providers tell is money that has moved: it is turned away only when the queue has so many times its limit."""
+NO_PROVIDER: Final = "This server is not set up to take payments."
+NO_SIMULATOR: Final = (
+    "A rehearsal is paid through the payment simulator, and this server was not told of one: "
+    "FLASHSALE_SIMULATOR_URL says where it is."
+)
 _AT_ONCE: Final = 128
 _LOOK_EVERY: Final = 256
 """Events taken in between two looks at the length of a sale's queue."""
@@ -35,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class NoProviderError(Exception):
-    """The shop takes no payments."""
+    """The shop takes no payments; the message says of what, for those who ask."""
 
 
 class UnknownProviderError(Exception):
@@ -72,51 +77,61 @@ class Payments:
         shop: str,
         queue_limit: int,
     ) -> None:
-        """`provider` takes new payments (`none`: nobody does), all of `providers` may tell of old ones."""
+        """`provider` takes new payments (`none`: nobody does), all of `providers` may tell of old ones.
+
+        Rehearsals are paid through the simulator, if that is one of `providers`.
+        """
         self._store = store
         self._catalog = catalog
         self._providers = providers
         self._reconciler = reconciler
-        self._provider = providers.get(provider)
+        self._provider = provider
         self._shop = shop
         self._queue_limit = queue_limit
         self._until_look: dict[str, int] = {}
         self._wishes = Gathers(self._pay, most=_AT_ONCE)
 
-    @property
-    def rate(self) -> int:
-        """Payments a second that the provider takes; 0 for any number."""
-        return self._provider.rate if self._provider is not None else 0
+    def _provider_of(self, offer: Offer) -> Provider | None:
+        """Who takes new payments of a sale."""
+        return self._providers.get(SIMULATOR if offer.definition.rehearsal else self._provider)
+
+    def rate(self, offer: Offer) -> int:
+        """Payments of a sale that its provider takes a second; 0 for any number."""
+        provider = self._provider_of(offer)
+        return provider.rate if provider is not None else 0
 
     async def start(self, reservation_id: ReservationId, found: Found, method: str) -> PayResult:
         """Queues a payment with this method. The caller has checked whose reservation it is.
 
         Raises:
-            NoProviderError: the shop takes no payments.
+            NoProviderError: the shop takes no payments, or none of rehearsals. It says which.
             InvalidError: the sale does not offer this method.
         """
-        if self._provider is None:
-            raise NoProviderError
         offer, terms = found.offer, found.offer.definition.payment
+        if self._provider_of(offer) is None:
+            raise NoProviderError(NO_SIMULATOR if offer.definition.rehearsal else NO_PROVIDER)
         if method not in terms.methods:
             offered = ", ".join(terms.methods) or "no payment method"
             raise InvalidError([Fault(("method",), f"is not offered by this sale, which takes {offered}")])
         due = offer.schedule(offer.amount(found.reservation.lines)).deposit
         wish = Wish(reservation_id.token, method, Money(due, offer.definition.currency))
-        paying = await self._wishes.ask(reservation_id.sale, (wish, terms.hold_extension_seconds * 1000))
+        paying = await self._wishes.ask(
+            reservation_id.sale, (wish, terms.hold_extension_seconds * 1000, self.rate(offer))
+        )
         metrics.PAYMENTS_STARTED.labels(paying.outcome.name.lower()).inc()
         reservation = paying.reservation or found.reservation
         return PayResult(
             paying.outcome, Found(offer, reservation, paying.now_ms, paying.payment, paying.ahead)
         )
 
-    async def _pay(self, sale: str, wishes: Sequence[tuple[Wish, int]]) -> Sequence[Paying]:
-        """Wishes that came at the same time, in one call. A sale has one extension, once it is open."""
+    async def _pay(self, sale: str, wishes: Sequence[tuple[Wish, int, int]]) -> Sequence[Paying]:
+        """Wishes that came at the same time, in one call. A sale has one extension and one provider, once it is open."""
+        _, extension_ms, rate = wishes[0]
         return await self._store.pay(
             sale,
-            [wish for wish, _ in wishes],
-            extension_ms=wishes[0][1],
-            rate=self.rate,
+            [wish for wish, _, _ in wishes],
+            extension_ms=extension_ms,
+            rate=rate,
             queue_limit=self._queue_limit,
         )
 
@@ -195,7 +210,7 @@ class Payments:
             ProviderError: a provider does not answer.
         """
         if not self._providers:
-            raise NoProviderError
+            raise NoProviderError(NO_PROVIDER)
         if sale is not None and not await self._known(sale):
             return None
         return await self._reconciler.run(sale)

@@ -1,31 +1,39 @@
 """Reserving, reading and cancelling."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from flashsale.engine.batcher import Batcher, Queue
+from flashsale.engine.batcher import Asker, Batcher, BusyError, Queue, Waiter
 from flashsale.engine.catalog import Catalog, Offer
 from flashsale.engine.soldout import Memory
 from flashsale.model import ids
+from flashsale.model.attempts import BUSY
 from flashsale.model.faults import Fault, InvalidError
 from flashsale.model.ids import ReservationId
 from flashsale.model.outcomes import Reserve
 from flashsale.model.payment import PaymentRecord
-from flashsale.model.reservation import Line, Reservation, pack_body
+from flashsale.model.reservation import Line, Reservation
 from flashsale.model.sale import MAX_AMOUNT
 from flashsale.scripts.calls import Glance, Resolved
+from flashsale.scripts.loader import load
 from flashsale.scripts.reserve import Batch, Claim, Decision, Refused
 from flashsale.store.client import StoreUnavailableError
 from flashsale.store.sales import SaleStore
 
 _AT_ONCE: Final = 500
 """Reservations of one customer read in one look."""
+_DRAWN_AT_ONCE: Final = 256
+"""Random tokens."""
 REFRESH_PAUSE_S: Final = 0.25
 REFRESH_SHARE: Final = 50
 """Between two readings of who has something: at least this many times as long as the last one took."""
 TOO_MANY_PAUSE_S: Final = 60.0
+
+Noting = Callable[[str, str, int], None]
+"""Is told of every refusal: sale, customer, and the number of the outcome."""
 
 
 @dataclass(slots=True)
@@ -36,7 +44,7 @@ class _Desk:
     memory: Memory
     refreshing: "asyncio.Task[None] | None" = None
     refresh_at: float = 0.0
-    """Loop time before which the list of who has something is not read again."""
+    """The instant, by the monotonic clock, before which the list of who has something is not read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,10 @@ class Found:
     payment: PaymentRecord | None = None
     ahead: int | None = None
     """How many payments go to the provider before its own; None when it does not wait for its turn."""
+
+
+def _nobody(_sale: str, _customer: str, _outcome: int) -> None:
+    """Is told of refusals that are not noted."""
 
 
 class Reservations:
@@ -69,7 +81,9 @@ class Reservations:
         self._queue = queue
         self._on_batch = on_batch
         self._on_memory = on_memory
+        self._on_refused: Noting = _nobody
         self._desks: dict[str, _Desk] = {}
+        self._fresh_tokens: list[str] = []
         self._lane = (
             store.lane()
         )  # one for all sales: their calls carry their keys, and the store runs one at a time
@@ -87,35 +101,72 @@ class Reservations:
         offer = self._catalog.known(sale) or await self._catalog.get(sale)
         if offer is None:
             return None, Refused(Reserve.UNKNOWN_SALE)
+        waiter = Waiter()
+        known = self.ask(offer, customer, lines, idempotency_key, waiter)
+        if known is not None:
+            return offer, known
+        decision, version = await waiter.future
+        return await self.current(offer, version), decision
+
+    async def keep_open(self) -> None:
+        """Keeps the way to the store open for the first who ask; until it is cancelled."""
+        await self._lane.keep_open(load("reserve"))
+
+    def offer(self, sale: str) -> Offer | None:
+        """The offer of a sale if it is at hand; it may be out of date, which the answer of `ask` tells."""
+        return self._catalog.known(sale)
+
+    async def current(self, offer: Offer, version: int) -> Offer | None:
+        """The offer that a decision was made under, when it was asked for under `offer`; None when the sale is gone."""
+        if version == offer.version:
+            return offer
+        return await self._catalog.fresh(offer.sale, version)
+
+    def ask(
+        self,
+        offer: Offer,
+        customer: str,
+        lines: tuple[Line, ...],
+        idempotency_key: str | None,
+        asker: Asker,
+    ) -> Refused | None:
+        """Puts a claim on its way, of which `asker` will be told; or returns the answer if that is known already.
+
+        Raises:
+            BusyError: too many requests are waiting; nothing was reserved.
+            InvalidError: the lines cost more than can be paid.
+        """
         if len(lines) > 1 or lines[0][1] > 1:
             _check_amount(offer, lines)
+        sale = offer.sale
         desk = self._desks.get(sale) or self._new_desk(sale)
         if idempotency_key is None:
             if len(lines) == 1 and lines[0][1] == 1:
                 known = desk.memory.answer(lines[0][0], customer, desk.batcher.now())
                 if known is not None:
                     self._on_memory()
-                    return offer, Refused(
-                        Reserve.SOLD_OUT,
-                        sku=lines[0][0],
-                        held_by_others=known.held,
-                        next_release_ms=known.next_release_ms,
-                    )
-            token = ids.new_token()
+                    self._on_refused(sale, customer, known.outcome)
+                    return known
+            if not self._fresh_tokens:
+                self._fresh_tokens = ids.new_tokens(_DRAWN_AT_ONCE)
+            token = self._fresh_tokens.pop()
         else:
             token = ids.derived_token(sale, customer, idempotency_key)
-        claim = Claim(token, customer, lines, pack_body(customer, lines), idempotency_key is not None)
-        decision, version = await desk.batcher.submit(claim)
-        if version != offer.version:
-            offer = await self._catalog.fresh(sale, version)
-        return offer, decision
+        claim = Claim(token, customer, lines, idempotency_key is not None)
+        try:
+            desk.batcher.submit(claim, asker)
+        except BusyError:
+            self._on_refused(sale, customer, BUSY)
+            raise
+        return None
+
+    def tell_refusals(self, noting: Noting) -> None:
+        """Has every refusal noted; to be called before the first claim."""
+        self._on_refused = noting
 
     def _new_desk(self, sale: str) -> _Desk:
         memory = Memory()
         lane = self._lane
-
-        async def send(claims: Sequence[Claim]) -> Batch:
-            return await self._store.reserve(lane, sale, claims)
 
         def observe(batch: Batch, sent_at: float) -> None:
             memory.observe(batch, sent_at)
@@ -123,7 +174,10 @@ class Reservations:
             if memory.wants_holders and desk.refreshing is None and desk.batcher.now() >= desk.refresh_at:
                 desk.refreshing = asyncio.get_running_loop().create_task(self._refresh_holders(sale, desk))
 
-        desk = _Desk(Batcher(send, self._queue, observe=observe), memory)
+        send = partial(self._store.start_reserve, lane, sale)
+        refused = partial(self._on_refused, sale)
+        batcher = Batcher(send, self._queue, observe=observe, look=lane.look, refused=refused)
+        desk = _Desk(batcher, memory)
         self._desks[sale] = desk
         return desk
 
@@ -155,11 +209,14 @@ class Reservations:
         """A customer's reservations, oldest first; None when there is no such sale."""
         if await self._catalog.get(sale) is None:
             return None
-        (entries,) = (await self._store.look(sale, customers=[customer])).entries
+        entries = await self._store.entries(sale, customer)
+        return await self.of_tokens(sale, [entry.token for entry in entries])
+
+    async def of_tokens(self, sale: str, tokens: list[str]) -> list[Found]:
+        """Those of these reservations that are known, in this order."""
         found: list[Found | None] = []
-        for start in range(0, len(entries), _AT_ONCE):
-            tokens = [entry.token for entry in entries[start : start + _AT_ONCE]]
-            found += await self._found(sale, await self._store.find(sale, tokens))
+        for start in range(0, len(tokens), _AT_ONCE):
+            found += await self._found(sale, await self._store.find(sale, tokens[start : start + _AT_ONCE]))
         return [each for each in found if each is not None]
 
     async def _found(self, sale: str, glance: Glance) -> list[Found | None]:

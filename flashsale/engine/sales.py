@@ -54,7 +54,7 @@ class Sales:
         Raises:
             SaleRecoveringError: nothing is left of it to show.
         """
-        look = await self._store.look(sale) if is_sale_id(sale) else None
+        look = await self._store.shared_look(sale) if is_sale_id(sale) else None
         if look is None:
             return None
         if look.sale is None:

@@ -75,11 +75,12 @@ class Settlement:
     async def confirm(self, sale: str, claims: list[ChargeClaim]) -> list[ChargeDecision]:
         """Gives charges their fates, and acknowledges the jobs that brought them."""
         self._step("confirm.decide")
-        decisions = await self._store.confirm(sale, claims)
+        simulated = self._till.simulated
+        decisions = await self._store.confirm(sale, claims, simulated=simulated)
         self._step("confirm.decided")
         while again := [i for i, each in enumerate(decisions) if each.outcome is Confirm.RECLAIMING]:
             self._step("confirm.decide")
-            repeated = await self._store.confirm(sale, [claims[i] for i in again])
+            repeated = await self._store.confirm(sale, [claims[i] for i in again], simulated=simulated)
             self._step("confirm.decided")
             for i, decision in zip(again, repeated, strict=True):
                 decisions[i] = decision
@@ -106,7 +107,7 @@ class Settlement:
             await self._attempt(sale, Try(job.token, record.attempt, PaymentStatus.CANCELLED))
             await self._done(sale, job)
             return
-        provider = self._provider_named(self._till.provider)
+        provider = self._provider_named(await self._till.provider_of(sale))
         order = await self._order(sale, reservation, record)
         self._step("start.ask")
         try:
@@ -226,7 +227,8 @@ class Settlement:
         (reservation,), (record,) = glance.reservations, glance.payments
         if record is not None and record.charge(reference) is not None:
             return
-        if not await self._is_wanted(sale, glance.now_ms, reservation, record, payment):
+        wanted = await self._is_wanted(sale, glance.now_ms, reservation, record, payment)
+        if not (wanted and await self._till.takes_from(sale, provider_name)):
             self._step("release.ask")
             await self._cancel_there(sale, provider, payment.id)
             return

@@ -12,7 +12,8 @@ Requests with an Idempotency-Key always go to the store: they may be the repetit
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from flashsale.scripts.reserve import Batch
+from flashsale.model.outcomes import Reserve
+from flashsale.scripts.reserve import Batch, Refused
 
 LIFETIME_S = 0.050
 PROBE_AFTER_S = 0.040
@@ -23,14 +24,14 @@ class SoldOut:
     """One item that had nothing left when the store was last asked."""
 
     until: float
-    """Loop time up to which this may be believed."""
+    """The instant, by the monotonic clock, up to which this may be believed."""
     probe_at: float
-    held: int
-    next_release_ms: int
+    answer: Refused
+    """What everybody is told meanwhile."""
 
 
 class Memory:
-    """The sold-out items of one sale, as one worker knows them. Times are the event loop's, in seconds."""
+    """The sold-out items of one sale, as one worker knows them. Times are the monotonic clock's, in seconds."""
 
     def __init__(self) -> None:
         self._items: dict[str, SoldOut] = {}
@@ -61,9 +62,10 @@ class Memory:
                 lifetime = min(lifetime, (batch.closes_ms - batch.now_ms) / 1000)
             if item.certain_until_ms:
                 lifetime = min(lifetime, (item.certain_until_ms - batch.now_ms) / 1000)
-            self._items[sku] = SoldOut(
-                sent_at + lifetime, sent_at + PROBE_AFTER_S, item.held, item.next_release_ms
+            answer = Refused(
+                Reserve.SOLD_OUT, sku=sku, held_by_others=item.held, next_release_ms=item.next_release_ms
             )
+            self._items[sku] = SoldOut(sent_at + lifetime, sent_at + PROBE_AFTER_S, answer)
 
     def learn_holders(self, place: int, holders: AbstractSet[str]) -> None:
         """`holders` had something of the sale when its last place was `place`."""
@@ -74,7 +76,7 @@ class Memory:
         self._items.clear()
         self._forgotten_at = now
 
-    def answer(self, sku: str, customer: str, now: float) -> SoldOut | None:
+    def answer(self, sku: str, customer: str, now: float) -> Refused | None:
         """What to tell this customer, or None when the store must be asked."""
         item = self._items.get(sku)
         if (
@@ -87,4 +89,4 @@ class Memory:
         if now >= item.probe_at:
             item.probe_at = item.until  # this request is the probe; the others need not ask
             return None
-        return item
+        return item.answer

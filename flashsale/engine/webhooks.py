@@ -96,14 +96,17 @@ class Webhooks:
     async def replay(self, webhook_id: str, sale: str, after: int) -> View | None:
         """Delivers again what is behind a position in one sale, and switches the webhook on.
 
-        Raises `UnknownSaleError`, and `ValueError` for a position that the sale has not reached.
+        Raises `UnknownSaleError`, also for a rehearsal, and `ValueError` for a position that the sale has not reached.
         """
         webhook = await self._store.get(webhook_id)
         if webhook is None:
             return None
         if webhook.sale not in {None, sale} or await self._sales.definition_text(sale) is None:
             raise UnknownSaleError(sale)
-        head = (await self._store.heads([sale]))[sale].of(webhook)
+        heads = await self._store.heads([sale])
+        if sale not in heads:  # a rehearsal
+            raise UnknownSaleError(sale)
+        head = heads[sale].of(webhook)
         if after > head:
             raise ValueError(f"the sale has reached {head}: there is nothing behind {after}")
         await self._store.move(webhook_id, sale, after)

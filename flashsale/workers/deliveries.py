@@ -137,6 +137,8 @@ class Deliverer:
             if heads != self._heads:
                 self._heads = heads
                 self._wake()
+        if not self._heads:
+            return POLL_S
         if not only_orders:
             return POLL_S + POLL_S_A_SALE * len(self._sale_ids)
         await self._wait_for_orders()

@@ -179,12 +179,12 @@ class PaymentWorker:
         self._rounds += 1
         first = self._rounds % len(sales)
         sales = sales[first:] + sales[:first]
-        provider = self._till.providers.get(self._till.provider)
         for sale, (turns, retries) in zip(sales, await self._store.waiting(sales), strict=True):
             if not turns and not retries:
                 self._waiting.discard(sale)
                 continue
             wanted = min(turns, JOBS_IN_FLIGHT)
+            provider = self._till.providers.get(await self._till.provider_of(sale))
             starts = await self._pacers.turns(provider, wanted) if provider is not None else wanted
             if starts or retries:
                 await self._store.dispatch(sale, starts=starts, retries=RETRIES_AT_ONCE)
