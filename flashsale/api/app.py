@@ -1,7 +1,6 @@
 """Puts the HTTP application together."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
@@ -9,10 +8,13 @@ import structlog
 from aiohttp import web
 
 from flashsale import metrics
-from flashsale.api import access, live, payments, reservations, sales, system
+from flashsale.api import access, codes, live, payments, reservations, sales, system
 from flashsale.api.bodies import MAX_BODY_BYTES
+from flashsale.api.console.setup import add_console
+from flashsale.api.cors import add_cors
 from flashsale.api.middleware import answer
 from flashsale.api.orders.setup import add_orders
+from flashsale.api.pages import add_pages
 from flashsale.api.state import DRAIN, SHOP, Drain, Shop
 from flashsale.api.webhooks import add_webhooks
 from flashsale.engine.batcher import Queue
@@ -41,6 +43,8 @@ _RESERVATION = "/v1/reservations/{reservation:[^/]+}"
 
 GUARD_WAIT_S: Final = 10.0
 """How long a starting server waits for its store to be compared with the archive, before it says 503 to everybody."""
+CLOSE_S: Final = 5.0
+"""What the work in the background may take to end, before the process ends without it."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,10 +60,13 @@ def build_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[answer], client_max_size=MAX_BODY_BYTES)
     app[DRAIN] = Drain()
     app[live.LIVE] = live.Live()
+    add_cors(app, settings)
     app.cleanup_ctx.append(_shop(settings, settings.redis_url, settings.root_key.get_secret_value()))
     _add_routes(app)
     add_orders(app, settings)
     add_webhooks(app, settings)
+    add_console(app, settings)
+    add_pages(app, settings)
     return app
 
 
@@ -79,6 +86,7 @@ def _add_routes(app: web.Application) -> None:
     router.add_get(f"{_SALE}/audit", sales.audit)
     router.add_get(_RESERVATION, reservations.read)
     router.add_delete(_RESERVATION, reservations.cancel)
+    router.add_get(f"{_RESERVATION}/code", codes.show)
     router.add_post(f"{_RESERVATION}/payment", payments.start)
     router.add_post(f"{_RESERVATION}/refund", payments.refund)
     router.add_post("/v1/payments/{provider:[^/]+}/events", payments.receive)
@@ -136,11 +144,12 @@ def _shop(
         app[SHOP] = shop
         metrics.WORKERS_ALIVE.set(1)
         log.info("api.started", store=describe(redis_url))
-        counting = asyncio.create_task(_hand_over(shop))
+        works = (_hand_over(shop), shop.reservations.keep_open())
+        working = [asyncio.create_task(each) for each in works]
         yield
-        counting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await counting
+        for task in working:
+            task.cancel()
+        await asyncio.wait(working, timeout=CLOSE_S)
         shop.requests.hand_over(shop.reservations.waiting)
         await app[live.LIVE].close()
         await shop.reservations.close()

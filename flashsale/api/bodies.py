@@ -116,7 +116,7 @@ def idempotency_key(request: web.Request) -> str | None:
     Raises:
         Problem: 422 for an empty, long or unprintable one.
     """
-    key = request.headers.get("Idempotency-Key")
+    key: str | None = request.headers.get("Idempotency-Key")
     if key is not None and (not 1 <= len(key) <= MAX_KEY or not key.isprintable()):
         raise invalid([Fault(("Idempotency-Key",), f"must be printable text of 1 to {MAX_KEY} characters")])
     return key

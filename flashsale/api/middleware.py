@@ -5,6 +5,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from flashsale.api import problems
+from flashsale.api.cors import CORS
 from flashsale.api.problems import Problem
 from flashsale.api.state import DRAIN, SHOP
 
@@ -16,8 +17,9 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"
 async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Wraps every handler, aiohttp's own refusals included."""
     response: web.StreamResponse
+    cors = request.app.get(CORS)
     try:
-        response = await handler(request)
+        response = (cors and cors.preflight(request)) or await handler(request)
     except Problem as problem:
         response = problem.response()
     except web.HTTPException as error:
@@ -26,7 +28,7 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         known = problems.of_error(error)
         if known is None:
             log.exception("http.internal_error", method=request.method, route=_route(request))
-            known = Problem("internal", "The server could not answer; the fault is in its log.")
+            known = problems.internal()
         response = known.response()
     if request.app[DRAIN].active:
         response.force_close()

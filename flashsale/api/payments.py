@@ -21,11 +21,11 @@ async def start(request: web.Request) -> web.Response:
     reservation_id, found = await named(request, shop, callers.customer(request, shop))
     try:
         result = await shop.payments.start(reservation_id, found, method)
-    except NoProviderError:
-        raise problems.payments_unavailable() from None
+    except NoProviderError as error:
+        raise problems.payments_unavailable(str(error)) from None
     match result.outcome:
         case Pay.DONE | Pay.UNDER_WAY:
-            body = render.found(result.found, shop.payments.rate)
+            body = render.found(result.found, shop.payments.rate(result.found.offer))
             return render.json_response(body, 202, {"Location": f"/v1/reservations/{body['id']}"})
         case Pay.UNKNOWN_RESERVATION:
             raise problems.unknown_reservation()
@@ -55,7 +55,7 @@ async def refund(request: web.Request) -> web.Response:
             )
         case Refund.DONE | Refund.ALREADY_REFUNDED:
             shop.reservations.changed(reservation_id.sale)
-    return render.json_response(render.found(result.found, shop.payments.rate))
+    return render.json_response(render.found(result.found, shop.payments.rate(result.found.offer)))
 
 
 async def receive(request: web.Request) -> web.Response:
@@ -105,8 +105,8 @@ async def reconcile(request: web.Request) -> web.Response:
     await callers.require_scope(request, shop, "support")
     try:
         report = await shop.payments.reconcile(sale)
-    except NoProviderError:
-        raise problems.payments_unavailable() from None
+    except NoProviderError as error:
+        raise problems.payments_unavailable(str(error)) from None
     except ProviderError as error:
         raise problems.payments_unavailable(f"The payment provider does not answer: {error}") from None
     if report is None:

@@ -7,10 +7,10 @@ import orjson
 from aiohttp import web
 
 from flashsale.api.openapi.problems import BY_CODE
+from flashsale.api.replies import PROBLEM_JSON, Reply
 from flashsale.model.faults import Fault, InvalidError
 from flashsale.store.client import StoreRecoveringError, StoreUnavailableError
 
-PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = 1
 PAYMENTS_RETRY_AFTER_S = 60
 RECOVERING_RETRY_AFTER_S = 5
@@ -28,10 +28,10 @@ class Problem(Exception):  # noqa: N818 - it is named for what RFC 9457 calls it
         super().__init__(detail)
         self.kind = BY_CODE[code]
         self.detail = detail
-        self.headers = headers
+        self.headers = headers or {}
         self.extra = extra
 
-    def response(self) -> web.Response:
+    def reply(self) -> Reply:
         """The problem as an answer."""
         kind = self.kind
         body = {
@@ -42,9 +42,11 @@ class Problem(Exception):  # noqa: N818 - it is named for what RFC 9457 calls it
             "detail": self.detail,
             **self.extra,
         }
-        return web.Response(
-            body=orjson.dumps(body), status=kind.status, content_type=PROBLEM_JSON, headers=self.headers
-        )
+        return Reply(kind.status, orjson.dumps(body), PROBLEM_JSON, self.headers)
+
+    def response(self) -> web.Response:
+        """The same for aiohttp to send."""
+        return self.reply().response()
 
 
 def invalid(faults: Iterable[Fault]) -> Problem:
@@ -75,14 +77,19 @@ def busy(detail: str = "Too many requests are waiting. Nothing was reserved; try
     return Problem("busy", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def payments_unavailable(detail: str = "This server is not set up to take payments.") -> Problem:
+def internal() -> Problem:
+    """500: a fault of ours."""
+    return Problem("internal", "The server could not answer; the fault is in its log.")
+
+
+def payments_unavailable(detail: str) -> Problem:
     """503: nothing was done, and trying again soon is of little use."""
     return Problem("payments_unavailable", detail, headers={"Retry-After": str(PAYMENTS_RETRY_AFTER_S)})
 
 
-def unknown_sale(sale: str) -> Problem:
+def unknown_sale(sale: str, detail: str | None = None) -> Problem:
     """404."""
-    return Problem("unknown_sale", f"There is no sale {sale[:100]}.")
+    return Problem("unknown_sale", detail or f"There is no sale {sale[:100]}.")
 
 
 def unknown_reservation() -> Problem:

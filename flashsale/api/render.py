@@ -1,7 +1,8 @@
 """What the API answers, as plain values ready for JSON."""
 
 from dataclasses import asdict
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -13,13 +14,17 @@ from flashsale.engine.catalog import Offer
 from flashsale.engine.reconcile import ReconcileReport
 from flashsale.engine.reservations import Found
 from flashsale.engine.sales import SaleView
+from flashsale.model import ids
 from flashsale.model.instants import to_rfc3339
 from flashsale.model.jobs import DeadJob, JobKind
 from flashsale.model.ledger import MoneySums
 from flashsale.model.payment import PaymentRecord, PaymentStatus
 from flashsale.model.reservation import Reservation
 from flashsale.model.schedule import Schedule
-from flashsale.scripts.calls import Stock
+from flashsale.scripts.calls import SaleState, Stock
+from flashsale.scripts.reserve import Held
+
+_MOST_PATTERNS: Final = 256
 
 
 def json_response(
@@ -33,7 +38,12 @@ def json_response(
 
 def reservation_id(offer: Offer, token: str) -> str:
     """The whole id of a reservation."""
-    return f"{offer.sale}.0.{token}"
+    return ids.reservation_id(offer.sale, token)
+
+
+def location(offer: Offer, token: str) -> str:
+    """Where a reservation is."""
+    return f"/v1/reservations/{reservation_id(offer, token)}"
 
 
 def found(found: Found, rate: int) -> dict[str, Any]:
@@ -66,6 +76,43 @@ def reservation(offer: Offer, found: Reservation, now_ms: int) -> dict[str, Any]
         "payment_schedule": schedule(parts),
         "payment": None,
     }
+
+
+def held(offer: Offer, decision: Held) -> bytes:
+    """The JSON of a reservation that was granted just now: what `reservation` gives, at a tenth of its cost."""
+    claim = decision.claim
+    pattern = offer.patterns.get(claim.lines) or _pattern(offer, decision)
+    until = _until(decision.held_until_ms)
+    return pattern % (claim.token.encode(), orjson.dumps(claim.customer), decision.place, until)
+
+
+@lru_cache(maxsize=256)
+def _until(instant_ms: int) -> bytes:
+    """Remembered: all holds of a batch end at the same instant."""
+    return to_rfc3339(instant_ms).encode()
+
+
+def _pattern(offer: Offer, decision: Held) -> bytes:
+    """The JSON of such reservations of these lines, with a place for each of token, customer, place and held_until.
+
+    It is cut out of one that `reservation` has made. A quote within a text has a backslash before it, so that no text can be
+    taken for the name of a member.
+    """
+    rest = orjson.dumps(reservation(offer, decision.reservation, decision.now_ms))
+    found = []
+    for before, value in (
+        (f'{{"id":"{offer.sale}.0.', f"{decision.claim.token}"),
+        ('"customer":', orjson.dumps(decision.claim.customer).decode()),
+        ('"place":', f"{decision.place}"),
+        ('"held_until":"', to_rfc3339(decision.held_until_ms)),
+    ):
+        head, rest = rest.split((before + value).encode(), 1)
+        found.append((head + before.encode()).replace(b"%", b"%%"))
+    pattern = b"%b".join(found[:3]) + b"%d" + found[3] + b"%b" + rest.replace(b"%", b"%%")
+    if len(offer.patterns) >= _MOST_PATTERNS:
+        offer.patterns.clear()
+    offer.patterns[decision.claim.lines] = pattern
+    return pattern
 
 
 def schedule(parts: Schedule) -> dict[str, Any]:
@@ -112,12 +159,15 @@ def sale(view: SaleView) -> dict[str, Any]:
                 "price": item.price,
                 "stock": stock[item.sku].stock,
                 "available": stock[item.sku].available,
+                "held": stock[item.sku].held,
                 "limit_per_customer": item.limit_per_customer,
             }
             for item in definition.items
             if item.sku in stock
         ],
+        "next_release_at": _next_release(state),
         "payment": definition.payment.model_dump(),
+        "rehearsal": definition.rehearsal,
     }
 
 
@@ -148,8 +198,13 @@ def stats(view: SaleView) -> dict[str, Any]:
         "live_holds": state.holds,
         "customers": state.customers,
         "reservations": state.reservations,
-        "next_release_at": to_rfc3339(state.next_due_ms) if state.next_due_ms else None,
+        "next_release_at": _next_release(state),
     }
+
+
+def _next_release(state: SaleState) -> str | None:
+    """When the next hold ends."""
+    return to_rfc3339(state.next_due_ms) if state.next_due_ms else None
 
 
 def audit(report: AuditReport) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import orjson
 from aiohttp import web
 
 from flashsale.api import bodies, callers, problems, render
 from flashsale.api.problems import Problem
+from flashsale.api.replies import Reply
 from flashsale.api.state import SHOP, Shop
 from flashsale.engine.batcher import BusyError
 from flashsale.engine.catalog import Offer
@@ -14,7 +16,7 @@ from flashsale.model import ids
 from flashsale.model.ids import ReservationId
 from flashsale.model.instants import to_rfc3339
 from flashsale.model.outcomes import Reserve, Resolve
-from flashsale.scripts.reserve import Held, Refused, Replayed
+from flashsale.scripts.reserve import Decision, Refused, Replayed
 from flashsale.store.client import StoreUnavailableError
 
 _MOST_RETRY_AFTER_S = 3600
@@ -22,7 +24,7 @@ _OUTCOMES = {outcome: outcome.name.lower() for outcome in Reserve}
 
 
 async def reserve(request: web.Request) -> web.Response:
-    """POST /v1/sales/{sale}/reservations."""
+    """POST /v1/sales/{sale}/reservations. The fast lane (flashsale/api/lane.py) does the same for plain requests."""
     shop = request.app[SHOP]
     lines = bodies.reservation_lines(await bodies.read_object(request))
     key = bodies.idempotency_key(request)
@@ -30,24 +32,42 @@ async def reserve(request: web.Request) -> web.Response:
     sale = request.match_info["sale"]
     try:
         offer, decision = await shop.reservations.reserve(sale, customer, lines, key)
-    except BusyError:
+    except (BusyError, StoreUnavailableError) as error:
+        raise undecided(shop, error) from error
+    return (await reply(shop, sale, offer, decision)).response()
+
+
+def undecided(shop: Shop, error: BusyError | StoreUnavailableError) -> Problem:
+    """The answer to a claim that was not decided, or of which nobody knows."""
+    if isinstance(error, BusyError):
         shop.requests.reserve["busy"] += 1
-        raise problems.busy() from None
-    except StoreUnavailableError:
-        shop.requests.reserve["unavailable"] += 1
-        raise
+        return problems.busy()
+    shop.requests.reserve["unavailable"] += 1
+    return problems.unavailable(error)
+
+
+async def reply(shop: Shop, sale: str, offer: Offer | None, decision: Decision) -> Reply:
+    """The answer to a decision."""
+    if isinstance(decision, Replayed) and offer is not None:
+        shop.requests.reserve["replayed"] += 1
+        body = await _replayed(shop, offer, decision)
+        location = render.location(offer, decision.reservation.token)
+        return Reply(200, orjson.dumps(body), headers={"Location": location})
+    return reply_at_once(shop, sale, offer, decision)
+
+
+def reply_at_once(shop: Shop, sale: str, offer: Offer | None, decision: Decision) -> Reply:
+    """The answer to a decision that is no replay."""
     if isinstance(decision, Refused):
         shop.requests.reserve[_OUTCOMES[decision.outcome]] += 1
-        raise _refusal(sale, offer, decision)
-    if offer is None:
-        raise problems.unknown_sale(sale)
-    if isinstance(decision, Held):
-        shop.requests.reserve["held"] += 1
-        status, body = 201, render.reservation(offer, decision.reservation, decision.now_ms)
-    else:
-        shop.requests.reserve["replayed"] += 1
-        status, body = 200, await _replayed(shop, offer, decision)
-    return render.json_response(body, status, {"Location": f"/v1/reservations/{body['id']}"})
+        if not isinstance(decision.shown, Reply):
+            decision.shown = _refusal(sale, offer, decision).reply()
+        return decision.shown
+    if offer is None or isinstance(decision, Replayed):
+        return problems.unknown_sale(sale).reply()
+    shop.requests.reserve["held"] += 1
+    location = render.location(offer, decision.claim.token)
+    return Reply(201, render.held(offer, decision), headers={"Location": location})
 
 
 async def _replayed(shop: Shop, offer: Offer, decision: Replayed) -> dict[str, Any]:
@@ -58,7 +78,7 @@ async def _replayed(shop: Shop, offer: Offer, decision: Replayed) -> dict[str, A
         found = await shop.reservations.get(ReservationId(offer.sale, 0, token))
     if found is None:
         return render.reservation(offer, decision.reservation, decision.now_ms)
-    return render.found(found, shop.payments.rate)
+    return render.found(found, shop.payments.rate(found.offer))
 
 
 def _refusal(sale: str, offer: Offer | None, refused: Refused) -> Problem:
@@ -113,14 +133,16 @@ async def mine(request: web.Request) -> web.Response:
     found = await shop.reservations.of_customer(sale, customer)
     if found is None:
         raise problems.unknown_sale(sale)
-    return render.json_response({"reservations": [render.found(each, shop.payments.rate) for each in found]})
+    return render.json_response(
+        {"reservations": [render.found(each, shop.payments.rate(each.offer)) for each in found]}
+    )
 
 
 async def read(request: web.Request) -> web.Response:
     """GET /v1/reservations/{reservation}."""
     shop = request.app[SHOP]
     _, found = await named(request, shop, await callers.customer_or_support(request, shop))
-    return render.json_response(render.found(found, shop.payments.rate))
+    return render.json_response(render.found(found, shop.payments.rate(found.offer)))
 
 
 async def cancel(request: web.Request) -> web.Response:
@@ -137,7 +159,7 @@ async def cancel(request: web.Request) -> web.Response:
         raise Problem(f"already_{status}", f"The reservation is {status} and cannot be cancelled.")
     if found.payment is not None:  # given up with its hold
         _, found = await named(request, shop, customer)
-        return render.json_response(render.found(found, shop.payments.rate))
+        return render.json_response(render.found(found, shop.payments.rate(found.offer)))
     return render.json_response(render.reservation(found.offer, resolved.reservation, resolved.now_ms))
 
 

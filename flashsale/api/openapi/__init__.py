@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from flashsale import __version__
-from flashsale.api.openapi import order_operations, webhook_operations
+from flashsale.api.openapi import console_operations, order_operations, webhook_operations
 from flashsale.api.openapi.catalogue import OPERATIONS
 from flashsale.api.openapi.operations import component_responses
 from flashsale.api.openapi.problems import Schema
@@ -120,8 +120,17 @@ def _parameters() -> dict[str, Schema]:
         "Key": in_path(
             "key", {"type": "string", "pattern": "^[0-9a-f]{12}$"}, "Id of the API key.", "3f9a0c51d2e8"
         ),
+        "LastFrameId": {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "The id of the last event received. Browsers send it by themselves.",
+            "example": "159.1796119200000.open",
+        },
         **order_operations.parameters(),
         **webhook_operations.parameters(),
+        **console_operations.parameters(),
         "IdempotencyKey": {
             "name": "Idempotency-Key",
             "in": "header",

@@ -37,10 +37,13 @@ SALE: Final[Json] = {
             "price": 33000000,
             "stock": 350,
             "available": 212,
+            "held": 121,
             "limit_per_customer": None,
         }
     ],
+    "next_release_at": "2026-12-01T10:05:00.123Z",
     "payment": PAYMENT,
+    "rehearsal": False,
 }
 RESERVATION: Final[Json] = {
     "id": "giulia-milano.0.q83vEjRWeJASNFZ4",

@@ -86,6 +86,12 @@ def _choices() -> dict[str, Schema]:
     """Of what."""
     return {
         "OfSale": _in_query("sale", reference("SaleId"), "Only this sale.", "giulia-milano"),
+        "OfRehearsal": _in_query(
+            "rehearsal",
+            {"type": "boolean", "default": False},
+            "That sale is a rehearsal, whose orders are not given otherwise. Needs `sale`.",
+            False,
+        ),
         "OrderTypes": _in_query(
             "types",
             {"type": "array", "items": {"type": "string", "enum": list(TYPES)}, "minItems": 1},
@@ -117,7 +123,7 @@ ORDERS: Final = (
             "taken away by reading: any number of systems read, each with a cursor of its own."
         ),
         security=ORDERS_KEY,
-        parameters=("After", "Limit", "Wait", "OfSale", "OrderTypes"),
+        parameters=("After", "Limit", "Wait", "OfSale", "OfRehearsal", "OrderTypes"),
         answers={
             200: Answer(
                 "Orders, and the cursor behind them.",
@@ -143,7 +149,15 @@ ORDERS: Final = (
             "where they were with `Last-Event-ID`."
         ),
         security=ORDERS_KEY,
-        parameters=("After", "StreamLimit", "StreamWait", "OfSale", "OrderTypes", "LastEventId"),
+        parameters=(
+            "After",
+            "StreamLimit",
+            "StreamWait",
+            "OfSale",
+            "OfRehearsal",
+            "OrderTypes",
+            "LastEventId",
+        ),
         answers={
             200: Answer("A stream of events.", reference("OrderStreamEvent"), media_type="text/event-stream")
         },

@@ -82,6 +82,21 @@ PAYMENTS: Final = (
         problems=(*BODY, *CALLER, "unknown_reservation", "not_confirmed", *UNAVAILABLE),
     ),
     Operation(
+        method="get",
+        path="/v1/reservations/{reservation}/code",
+        name="getReservationCode",
+        tag="Reservations",
+        summary="Get the code of an order, to show at the hand-over",
+        description=(
+            "A QR code of the reservation's id, as a picture. For the customer whose it is, and for support; whoever hands "
+            "over scans it and reads the reservation with an API key."
+        ),
+        security=(("shopperToken", ()), ("apiKey", ("support",))),
+        parameters=("Reservation",),
+        answers={200: Answer("The picture.", {"type": "string"}, media_type="image/svg+xml")},
+        problems=(*CALLER, "unknown_reservation", "not_confirmed", *UNAVAILABLE),
+    ),
+    Operation(
         method="post",
         path="/v1/payments/{provider}/events",
         name="receivePaymentEvent",

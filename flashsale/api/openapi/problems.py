@@ -251,7 +251,7 @@ KINDS: Final[tuple[ProblemKind, ...]] = (
         code="not_confirmed",
         status=409,
         title="No order",
-        meaning="The reservation is not paid for, so there is nothing to refund. A hold can be cancelled.",
+        meaning="The reservation is not paid for: nothing to refund, no code to show. A hold can be cancelled.",
         detail="The reservation is held: only a confirmed one can be refunded.",
     ),
     ProblemKind(
@@ -383,8 +383,9 @@ KINDS: Final[tuple[ProblemKind, ...]] = (
         status=503,
         title="No payments",
         meaning=(
-            "This server has no payment provider, or the provider cannot be reached from here. Nothing was changed. Whoever "
-            "runs the server can help."
+            "This server has no payment provider, or the provider cannot be reached from here; or a rehearsal is to be "
+            "paid, and the server was not told of a payment simulator. Nothing was changed. Whoever runs the server can "
+            "help."
         ),
         detail="This server is not set up to take payments.",
         headers=("Retry-After",),

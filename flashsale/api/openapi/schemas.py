@@ -2,13 +2,17 @@
 
 from typing import Any, Final
 
-from flashsale.api.openapi import order_schemas, payment_schemas, webhook_schemas
+from flashsale.api.openapi import (
+    console_schemas,
+    order_schemas,
+    payment_schemas,
+    sale_schemas,
+    webhook_schemas,
+)
 from flashsale.api.openapi.problems import KINDS, Schema
 from flashsale.api.openapi.shapes import (
     COUNT,
-    MAX_REASON_CHARACTERS,
     TEXT,
-    UNITS,
     answer,
     described,
     optional,
@@ -18,7 +22,7 @@ from flashsale.api.openapi.shapes import (
 from flashsale.identity.api_keys import MAX_NAME_CHARACTERS, SCOPES
 from flashsale.model.currency import DECIMALS
 from flashsale.model.ids import SALE_ID
-from flashsale.model.sale import EARLIEST, LATEST, MAX_AMOUNT, MAX_UNITS, SaleDefinition
+from flashsale.model.sale import EARLIEST, LATEST, MAX_AMOUNT, SaleDefinition
 
 MAX_LINES: Final = 10
 """Lines of one reservation."""
@@ -34,14 +38,13 @@ def all_schemas() -> dict[str, Schema]:
     return {
         **_scalars(),
         **_definition(),
-        **_sales(),
-        **_restock(),
-        **_books(),
+        **sale_schemas.all_schemas(),
         **_audit(),
         **_reservations(),
         **payment_schemas.all_schemas(),
         **order_schemas.all_schemas(),
         **webhook_schemas.all_schemas(),
+        **console_schemas.all_schemas(),
         **_callers(),
         **_problems(),
     }
@@ -113,100 +116,6 @@ def _tidy(value: Any, named: dict[str, str]) -> Any:
         else:
             tidy[key] = _tidy(item, named)
     return tidy
-
-
-def _sales() -> dict[str, Schema]:
-    """What anyone may see of a sale."""
-    return {
-        "SaleItem": answer(
-            "One item of a sale, as anyone may see it.",
-            {
-                "sku": reference("Sku"),
-                "title": described(TEXT, "What shoppers read."),
-                "price": {
-                    "type": "integer",
-                    "minimum": 1,
-                    "description": "One unit, in minor units of the currency.",
-                },
-                "stock": described(UNITS, "Units for sale, restocks included."),
-                "available": described(UNITS, "Units that can be reserved now."),
-                "limit_per_customer": optional(UNITS, "Units of this item that one customer may have."),
-            },
-        ),
-        "Sale": answer(
-            "The public view of a sale.",
-            {
-                "id": reference("SaleId"),
-                "title": TEXT,
-                "state": reference("SaleState"),
-                "server_time": described(
-                    reference("Instant"), "The clock by which the sale opens and closes."
-                ),
-                "opens_at": reference("Instant"),
-                "closes_at": optional(reference("Instant"), "Null: the sale is open until it is closed."),
-                "currency": described(TEXT, "Code of ISO 4217."),
-                "limit_per_customer": optional(
-                    UNITS, "Units that one customer may have, all items together."
-                ),
-                "hold_seconds": described(COUNT, "How long a reservation is held."),
-                "items": {"type": "array", "items": reference("SaleItem")},
-                "payment": reference("Payment"),
-            },
-        ),
-        "SaleEvent": answer(
-            "One event of the live view.",
-            {
-                "id": described(TEXT, "Sequence number of the latest fact it shows."),
-                "data": {
-                    "type": "string",
-                    "contentMediaType": "application/json",
-                    "contentSchema": reference("Sale"),
-                    "description": "The public view of the sale as JSON.",
-                },
-            },
-        ),
-        "Sales": answer("All sales.", {"sales": {"type": "array", "items": reference("Sale")}}),
-    }
-
-
-def _restock() -> dict[str, Schema]:
-    return {
-        "Restock": request(
-            "Units to add to an item.",
-            ("units",),
-            {
-                "units": {"type": "integer", "minimum": 1, "maximum": MAX_UNITS},
-                "reason": optional(
-                    {"type": "string", "maxLength": MAX_REASON_CHARACTERS}, "Why, for the journal."
-                ),
-            },
-        ),
-    }
-
-
-def _books() -> dict[str, Schema]:
-    """The counters of a sale."""
-    counters = {"sku": reference("Sku"), **dict.fromkeys(("stock", "available", "held", "sold"), UNITS)}
-    return {
-        "ItemCounters": answer("Where the units of one item are: available + held + sold = stock.", counters),
-        "Stats": answer(
-            "The counters of a sale.",
-            {
-                "sale": reference("SaleId"),
-                "state": reference("SaleState"),
-                "server_time": reference("Instant"),
-                "items": {"type": "array", "items": reference("ItemCounters")},
-                "place": described(COUNT, "Holds granted so far: the place of the latest one."),
-                "seq": described(COUNT, "Facts in the journal: the sequence number of the latest one."),
-                "live_holds": described(COUNT, "Holds that are running now."),
-                "customers": described(COUNT, "Customers who have, or had, a reservation."),
-                "reservations": described(COUNT, "Reservations made so far."),
-                "next_release_at": optional(
-                    reference("Instant"), "When the next hold ends; null without holds."
-                ),
-            },
-        ),
-    }
 
 
 def _audit() -> dict[str, Schema]:

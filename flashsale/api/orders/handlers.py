@@ -12,7 +12,7 @@ from flashsale.api.orders.queries import FactsQuery, OrdersQuery
 from flashsale.api.orders.state import FEED, Feeds
 from flashsale.api.problems import Problem
 from flashsale.api.state import DRAIN, SHOP, Shop
-from flashsale.engine.feed import Batch, Reader
+from flashsale.engine.feed import Batch, Feed, Reader
 from flashsale.engine.refusals import CursorAheadError, CursorExpiredError, TooManyReadersError
 from flashsale.model import ids
 from flashsale.model.cursor import Cursor
@@ -45,17 +45,28 @@ async def admitted(feeds: Feeds, query: OrdersQuery, after: Cursor | None) -> Re
     """A reader of what is asked for; `after` None stands for now.
 
     Raises:
-        Problem: 404 for an unknown sale.
+        Problem: 404 for an unknown sale, and for a rehearsal where none is asked for, or the other way round.
         CursorAheadError, TooManyReadersError, StoreUnavailableError: as they say.
     """
-    if query.sale is not None and not (ids.is_sale_id(query.sale) and await feeds.feed.knows(query.sale)):
-        raise problems.unknown_sale(query.sale)
-    reader = feeds.feed.reader(after or Cursor(), sale=query.sale, types=query.types)
+    feed, other = (feeds.rehearsed, feeds.feed) if query.rehearsal else (feeds.feed, feeds.rehearsed)
+    if query.sale is not None and not (ids.is_sale_id(query.sale) and await feed.knows(query.sale)):
+        raise problems.unknown_sale(query.sale, await _why_not(query, other))
+    reader = feed.reader(after or Cursor(), sale=query.sale, types=query.types)
     if after is None:
         await reader.skip()
     else:
         await reader.check()
     return reader
+
+
+async def _why_not(query: OrdersQuery, other: Feed) -> str | None:
+    """Why a sale that there is, is not in the feed that was asked for."""
+    sale = query.sale or ""
+    if not (ids.is_sale_id(sale) and await other.knows(sale)):
+        return None
+    if query.rehearsal:
+        return f"The sale {sale} is no rehearsal: leave out rehearsal=true."
+    return f"The sale {sale} is a rehearsal, and rehearsals are left out. Ask with rehearsal=true for its orders."
 
 
 def problem_of(

@@ -71,7 +71,14 @@ class Outlet:
                 if raw is not None:
                     raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
         self._request.app[OUTLETS].bytes += self._length
-        self._writer = await self._response.prepare(self._request)
+        try:
+            self._writer = await self._response.prepare(self._request)
+        except BaseException as error:
+            self._request.app[OUTLETS].bytes -= self._length
+            if isinstance(error, ConnectionError):
+                self._cut()
+                raise CutOffError from None
+            raise
         return self
 
     async def __aexit__(

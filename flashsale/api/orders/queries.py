@@ -43,6 +43,8 @@ class OrdersQuery:
     sale: str | None
     types: frozenset[bytes] | None
     """None for all."""
+    rehearsal: bool
+    """Those of a rehearsal, which has to be named: no other way leads to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def orders(request: web.Request, *, limit: int | None, wait_s: int | None) -> Or
     Raises:
         Problem: 422 with every fault.
     """
-    reading = _Reading(request, frozenset({"after", "limit", "wait", "sale", "types"}))
+    reading = _Reading(request, frozenset({"after", "limit", "wait", "sale", "types", "rehearsal"}))
     beginning: Cursor | None = Cursor()
     query = OrdersQuery(
         after=reading.read("after", _cursor, beginning),
@@ -97,7 +99,10 @@ def orders(request: web.Request, *, limit: int | None, wait_s: int | None) -> Or
         wait_s=reading.read("wait", _whole(0, MAX_WAIT_S), wait_s),
         sale=reading.read("sale", _named, None),
         types=reading.read("types", _types, None),
+        rehearsal=reading.read("rehearsal", _truth, False),
     )
+    if query.rehearsal and "sale" not in request.query:
+        reading.faults.append(Fault(("sale",), "must name the rehearsal whose orders are wanted"))
     reading.check()
     return query
 
@@ -173,6 +178,12 @@ def _named(text: str) -> str:
     if not text:
         raise ValueError("must be the id of a sale; leave it out for all sales")
     return text
+
+
+def _truth(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return text == "true"
 
 
 def _types(text: str) -> frozenset[bytes]:

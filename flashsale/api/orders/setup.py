@@ -39,15 +39,19 @@ def _feeds(settings: Settings) -> Callable[[web.Application], AsyncIterator[None
         store, timeout_s = app[SHOP].store, settings.redis_timeout_ms / 1000
         sales, orders = SaleStore(store, timeout_s=timeout_s), OrderStore(store, timeout_s=timeout_s)
         old = OldBooks(settings.archive_url) if settings.archive_url else None
-        feed = Feed(
-            sales, orders, older=old.events if old is not None else None, block_s=min(LOOK_S, timeout_s / 2)
-        )
+        older, block_s = old.events if old is not None else None, min(LOOK_S, timeout_s / 2)
+        feed = Feed(sales, orders, older=older, block_s=block_s)
+        # A connection of its own: they would wait for one another.
+        rehearsed_orders = OrderStore(store, timeout_s=timeout_s)
+        rehearsed = Feed(sales, rehearsed_orders, older=older, block_s=block_s, rehearsals=True)
         maker = EventMaker(sales, settings.shop)
         facts = FactReader(sales, maker, older=old.facts if old is not None else None)
-        app[FEED] = Feeds(orders, feed, facts)
+        app[FEED] = Feeds(orders, feed, rehearsed, facts)
         yield
         await feed.close()
+        await rehearsed.close()
         await orders.close()
+        await rehearsed_orders.close()
         await sales.close()
         if old is not None:
             await old.close()

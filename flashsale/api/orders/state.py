@@ -16,6 +16,9 @@ class Feeds:
 
     orders: OrderStore
     feed: Feed
+    """Of all sales but rehearsals."""
+    rehearsed: Feed
+    """Of rehearsals."""
     facts: FactReader
 
 

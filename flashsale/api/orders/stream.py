@@ -16,9 +16,10 @@ from flashsale.api.orders.outlet import PIECE_BYTES, CutOffError, Outlet
 from flashsale.api.orders.queries import OrdersQuery
 from flashsale.api.orders.state import FEED
 from flashsale.api.state import SHOP
-from flashsale.engine.feed import Batch, Reader, type_of
+from flashsale.engine.feed import Batch, Reader
 from flashsale.engine.refusals import CursorAheadError, CursorExpiredError, TooManyReadersError
 from flashsale.model.cursor import Cursor
+from flashsale.model.events import type_of
 from flashsale.store.client import StoreUnavailableError
 
 HEARTBEAT_S: Final = 15.0
