@@ -67,6 +67,18 @@ class Client:
 
         Raises `ApiError` for any status of 400 and above, `UnreachableError` when there is no proper answer.
         """
+        status, raw, later = await self._send(method, path, body, headers, timeout_seconds)
+        return _decoded(self.url, status, raw, later)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> tuple[int, bytes, float | None]:
+        """Status and body of an answer, and the seconds of its Retry-After."""
         send = dict(headers or {})
         data = None
         if body is not None:
@@ -87,7 +99,7 @@ class Client:
             raise UnreachableError(f"{self.url} did not answer in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise UnreachableError(_unreachable(self.url, error)) from error
-        return _decoded(self.url, status, raw, seconds_of(later))
+        return status, raw, seconds_of(later)
 
     async def put_sale(self, sale: str, definition: Mapping[str, Any]) -> Json:
         """Define a sale; answers its public view."""
@@ -135,6 +147,23 @@ class Client:
     async def audit(self, sale: str) -> Json:
         """The journal of a sale replayed against its counters: about a minute for a million facts."""
         return await self.request("GET", f"{_sale(sale)}/audit", timeout_seconds=AUDIT_TIMEOUT_SECONDS)
+
+    async def definition(self, sale: str) -> Json:
+        """How a sale was defined: its `definition` as `put_sale` takes it, and whether it is still `editable`."""
+        return await self.request("GET", f"{_sale(sale)}/definition")
+
+    async def activity(self, sale: str) -> Json:
+        """What goes on around a sale: answers by outcome, queues, workers, webhooks."""
+        return await self.request("GET", f"{_sale(sale)}/activity")
+
+    async def curve(self, sale: str, points: int = 200) -> Json:
+        """How the units of a sale moved since it opened, in at most so many points."""
+        return await self.request("GET", f"{_sale(sale)}/curve?points={points}")
+
+    async def story(self, sale: str, *, customer: str = "", reservation: str = "") -> Json:
+        """What happened to a customer, or to a reservation, of a sale: one of the two is named."""
+        named = {"customer": customer} if customer else {"reservation": reservation}
+        return await self.request("GET", f"{_sale(sale)}/story?{urlencode(named)}")
 
     # --- orders: see flashsale.client.OrderFeed for a consumer that remembers how far it has come ---
 
@@ -198,6 +227,13 @@ class Client:
         """The shopper's own reservations in a sale."""
         answer = await self.request("GET", f"{_sale(sale)}/reservations/mine")
         return cast("list[ReservationView]", answer["reservations"])
+
+    async def code(self, reservation: str) -> bytes:
+        """The code of an order, to be scanned at the hand-over: a picture (SVG) of the reservation's id."""
+        status, raw, later = await self._send("GET", f"{_reservation(reservation)}/code")
+        if status != 200:
+            _decoded(self.url, status, raw, later)  # raises
+        return raw
 
     async def cancel(self, reservation: str) -> ReservationView:
         """Give a hold back; answers the reservation, whose `status` is `cancelled`."""

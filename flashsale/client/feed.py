@@ -78,6 +78,7 @@ class OrderFeed:
         cursor: CursorStore | str | os.PathLike[str] | None = None,
         after: str | None = None,
         sale: str | None = None,
+        rehearsal: bool = False,
         types: Collection[str] | None = None,
         ignore: Collection[str] = (),
         follow: bool = True,
@@ -96,6 +97,7 @@ class OrderFeed:
             after: a cursor to begin behind, instead of `cursor`: of an order, of the API, or of a last event id. `NOW`
                 leaves out all that there is.
             sale: only the orders of this sale.
+            rehearsal: that sale is a rehearsal. No other way leads to the orders of one.
             types: only those with this status, `confirmed` or `refunded`; the others are checked and passed by.
             ignore: types of events that make or undo orders, that this version does not know, and that shall be passed by
                 instead of ending the feed.
@@ -111,24 +113,22 @@ class OrderFeed:
             ValueError: one of them cannot be so; it says which.
         """
         _check(url, cursor, after, types)
-        self._url = url
-        self._key = key
+        self._asked = _asked(sale, rehearsal)
+        self._url, self._key = url, key
         self._store = MemoryCursor(after) if after is not None else store_of(cursor)
         self._sale = sale
         self._types = frozenset(TYPES[each] for each in (TYPES if types is None else types))
         self._ignore = frozenset(ignore)
-        self._follow = follow
+        self._follow, self._manual = follow, manual_ack
         self._save_every = _within("save_every", save_every, 1, 1_000_000)
-        self._manual = manual_ack
         self._page_size = _within("page_size", page_size, 1, MOST_PAGE)
         self._wait_seconds = _within("wait_seconds", wait_seconds, 1, MOST_WAIT_SECONDS) if follow else 0
         self._patience_seconds = patience_seconds
-        self._given = 0
+        self._given = self._loop = 0
         self._cursor = ""
         """What was kept last."""
         self._kept = 0
         """The number of the last order whose position is kept."""
-        self._loop = 0
         self._said: set[str] = set()
 
     def __repr__(self) -> str:
@@ -223,9 +223,7 @@ class OrderFeed:
             ApiError: the server refuses, and would the next time: the key, the cursor, the sale.
             ApiError, UnreachableError: it could not answer for longer than there is patience.
         """
-        asked: dict[str, str | int] = {"after": after, "limit": self._page_size, "wait": wait_seconds}
-        if self._sale is not None:
-            asked["sale"] = self._sale
+        asked = {"after": after, "limit": self._page_size, "wait": wait_seconds, **self._asked}
         path, backoff, since = f"/v1/orders?{urlencode(asked)}", Backoff(), time.monotonic()
         failed: ApiError | UnreachableError
         while True:
@@ -306,6 +304,14 @@ def _check(url: str, cursor: object, after: str | None, types: Collection[str] |
             raise ValueError(f"`after` cannot be used: {error}") from error
     if unknown := set(types or ()) - TYPES.keys():
         raise ValueError(f"types may be {' and '.join(TYPES)}, not {', '.join(sorted(unknown))}")
+
+
+def _asked(sale: str | None, rehearsal: bool) -> dict[str, str]:
+    """What is asked for in every request. Raises `ValueError` when no sale is a rehearsal."""
+    if rehearsal and sale is None:
+        raise ValueError("`sale` has to name the rehearsal whose orders are wanted")
+    named = {"sale": sale} if sale is not None else {}
+    return {**named, "rehearsal": "true"} if rehearsal else named
 
 
 def _within(name: str, value: int, least: int, most: int) -> int:

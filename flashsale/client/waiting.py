@@ -9,6 +9,8 @@ from typing import Final
 MOST_RETRY_AFTER_SECONDS: Final = 3600.0
 """More than this is taken for a mistake: a feed must not sleep for days because a proxy said so."""
 
+_chance: Final = random.SystemRandom()
+
 
 @dataclass(slots=True)
 class Backoff:
@@ -27,7 +29,7 @@ class Backoff:
         """Seconds to wait after one more failure, at least those that the server has asked for."""
         whole = min(self.first_seconds * 2.0 ** min(self.failures, 60), self.most_seconds)
         self.failures += 1
-        waited = whole * random.uniform(0.5, 1.0)  # noqa: S311 - nothing secret comes of it
+        waited = whole * _chance.uniform(0.5, 1.0)
         if asked_seconds is None:
             return waited
         # Never earlier than asked, and not all at that very instant.

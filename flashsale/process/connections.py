@@ -1,42 +1,39 @@
-"""Which connections of a server are idle, and closing those: the one place that looks inside aiohttp.
+"""Which connections of a server are idle, and closing those.
 
-aiohttp tells how many requests it has served, but not which connection has one in progress. Its own shutdown
-knows, from the attributes used here, but does not wait for a body that is still on its way.
+aiohttp's own shutdown knows them too, but does not wait for a body that is still on its way.
 """
 
 import array
+import asyncio
 import fcntl
 import termios
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from flashsale.api.protocol import Handler, Server
 
 # A connection that has never asked anything may have its first request on the way; one that was served before
 # has been idle since before the drain, as every answer since then ended its connection.
 FIRST_REQUEST_SECONDS = 1.0
 
 
-def close_idle(server: web.Server, drained_for: float) -> None:
+def close_idle(server: Server, drained_for: float) -> None:
     """Close every connection that waits for a request of which nothing has come.
 
     `drained_for` is the number of seconds since no connection is accepted any more.
     """
-    for connection in server.connections:
-        unused = connection._request_count == 0  # noqa: SLF001 - aiohttp tells it nowhere else
-        if unused and drained_for < FIRST_REQUEST_SECONDS:
+    unused_too = drained_for >= FIRST_REQUEST_SECONDS
+    if server.lanes is not None:
+        for lane in [each for each in server.lanes.open if each.idle and (unused_too or not each.unused)]:
+            if not _has_unread_bytes(lane.transport):
+                lane.close()
+    for handler in server.connections:
+        assert isinstance(handler, Handler)  # noqa: S101 (the server makes no others)
+        if not handler.in_charge or not handler.awaits_request or (handler.unused and not unused_too):
             continue
-        if _awaits_request(connection) and not _has_unread_bytes(connection):
-            connection.force_close()
+        if not _has_unread_bytes(handler.transport):
+            handler.force_close()
 
 
-def _awaits_request(connection: RequestHandler) -> bool:
-    """As aiohttp itself asks, before it closes a connection that was kept alive for too long."""
-    waiter = connection._waiter  # noqa: SLF001 - aiohttp tells it nowhere else
-    return waiter is not None and not waiter.done()
-
-
-def _has_unread_bytes(connection: RequestHandler) -> bool:
-    transport = connection.transport
+def _has_unread_bytes(transport: asyncio.BaseTransport | None) -> bool:
     sock = transport.get_extra_info("socket") if transport is not None else None
     if sock is None:
         return False

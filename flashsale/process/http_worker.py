@@ -16,8 +16,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from flashsale.api.problems import Problem
-from flashsale.api.protocol import Runner
+from flashsale.api.protocol import Runner, Server
 from flashsale.logs import configure_logs
 from flashsale.process.child import ParentWatch, StopSignals, raise_file_limit
 from flashsale.process.connections import close_idle
@@ -46,6 +45,7 @@ def run_http_worker(
     on_ready: Callable[[], None],
     on_drain: Callable[[web.Application], None],
     parent: ParentWatch | None = None,
+    fast_lane: bool = False,
 ) -> None:
     """Serve the application until SIGTERM or SIGINT, then drain for `drain_seconds` at most.
 
@@ -53,7 +53,7 @@ def run_http_worker(
     `Connection: close` with every answer. The socket is closed at the end.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(make_app, listener, drain_seconds, on_ready, on_drain, parent))
+        runner.run(_serve(make_app, listener, drain_seconds, on_ready, on_drain, parent, fast_lane))
 
 
 async def _serve(
@@ -63,13 +63,14 @@ async def _serve(
     on_ready: Callable[[], None],
     on_drain: Callable[[web.Application], None],
     parent: ParentWatch | None,
+    fast_lane: bool,
 ) -> None:
     signals = StopSignals(asyncio.get_running_loop())
     if parent is not None:
         parent.on_death(signals.leave_soon, drain_seconds + LEAVE_SECONDS)
     runner = Runner(
         make_app(),
-        _unreadable,
+        fast_lane=fast_lane,
         access_log=None,
         shutdown_timeout=CUT_SECONDS,
         max_line_size=MAX_LINE_BYTES,
@@ -89,10 +90,6 @@ async def _serve(
     finally:
         await runner.cleanup()
     logger.info("worker.ended")
-
-
-def _unreadable() -> web.Response:
-    return Problem("malformed", "The request is not HTTP that this server can read.").response()
 
 
 async def _drain(
@@ -122,12 +119,12 @@ async def _drain(
     await site.stop()
 
     server = runner.server
-    assert server is not None  # noqa: S101 (set up before)
+    assert isinstance(server, Server)  # noqa: S101 (set up before)
     started = loop.time()
-    while server.connections and not hurry.is_set():
+    while server.open_connections and not hurry.is_set():
         drained_for = loop.time() - started
         if drained_for > drain_seconds:
-            logger.warning("worker.cuts_off", connections=len(server.connections))
+            logger.warning("worker.cuts_off", connections=server.open_connections)
             break
         close_idle(server, drained_for)
         await _pause(POLL_SECONDS, hurry)
@@ -166,6 +163,7 @@ def main(arguments: list[str]) -> None:
         on_ready=tell_ready,
         on_drain=say_goodbye,
         parent=parent,
+        fast_lane=settings.fast_lane,
     )
 
 

@@ -1,7 +1,7 @@
 """What the simulator is sent: read and checked as a whole, or refused with the reason."""
 
 from typing import Annotated, Final, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -12,6 +12,7 @@ from flashsale.simulator.records import Order, Outcome
 MAX_BODY_BYTES: Final = 65_536
 MAX_KEY_CHARACTERS: Final = 255
 MAX_FIELDS: Final = 16
+MAX_RETURN_CHARACTERS: Final = 2_000
 
 Amount = Annotated[int, Meta(ge=1, lt=1 << 48)]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
@@ -47,13 +48,14 @@ class NewRefund(msgspec.Struct, frozen=True):
     amount: Amount
 
 
-class Key(msgspec.Struct, frozen=True):
-    """The query of GET /pay/{id}: what only the payment's shopper knows."""
+class Key(msgspec.Struct, frozen=True, rename={"back": "return"}):
+    """The query of GET /pay/{id}: what only the payment's shopper knows, and where they came from."""
 
     k: Annotated[str, Meta(max_length=255)] = ""
+    back: str = ""
 
 
-class Try(msgspec.Struct, frozen=True):
+class Try(msgspec.Struct, frozen=True, rename={"back": "return"}):
     """The body of POST /pay/{id}. Without an outcome chance decides."""
 
     k: Annotated[str, Meta(max_length=255)]
@@ -61,6 +63,8 @@ class Try(msgspec.Struct, frozen=True):
     amount: Amount | None = None
     """What the shopper sends, where that is another amount than was asked for."""
     currency: Currency | None = None
+    back: str = ""
+    """Where the page leads back to, for a form."""
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -76,6 +80,18 @@ def read_key(value: str | None) -> str:
     if not value or len(value) > MAX_KEY_CHARACTERS or not value.isprintable():
         raise BodyError(f"Idempotency-Key must be given: printable, {MAX_KEY_CHARACTERS} characters at most")
     return value
+
+
+def return_address(text: str) -> str:
+    """Where a page may lead back to: an address of HTTP. Anything else is none, so that no link runs a script."""
+    if len(text) > MAX_RETURN_CHARACTERS or not text.isascii() or not text.isprintable() or " " in text:
+        return ""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return ""
+    return text if parts.scheme in {"http", "https"} and parts.hostname and not parts.username else ""
 
 
 def decode(raw: bytes, kind: type[Body]) -> Body:

@@ -31,8 +31,12 @@ form { margin-top: 1.5rem; }
 form .soft { margin-top: 1.25rem; font-size: .9rem; }
 button { display: block; width: 100%; min-height: 3rem; margin-top: .6rem; border: 0; border-radius: .5rem; font: inherit;
   font-weight: 600; background: var(--other); color: inherit; cursor: pointer; }
-button.pay { background: var(--pay); color: #fff; }
-button:focus-visible { outline: 3px solid #4c8dff; outline-offset: 2px; }
+button.pay, a.pay { background: var(--pay); color: #fff; }
+a.pay { display: block; margin-top: 1.25rem; padding: .75rem 1rem; border-radius: .5rem; font-weight: 600;
+  text-align: center; text-decoration: none; }
+.back { margin-top: 1.25rem; font-size: .9rem; }
+.back a { display: inline-block; padding: .6rem 0; color: inherit; }
+button:focus-visible, a:focus-visible { outline: 3px solid #4c8dff; outline-offset: 2px; }
 """
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 _POLICY: Final = (
@@ -52,6 +56,7 @@ HEADERS: Final = {
 
 _PAID: Final = frozenset({PaymentState.AUTHORISED, PaymentState.PAID})
 _THANKS: Final = "Thank you. You have paid, and may close this page."
+_THANKS_AND_BACK: Final = "Thank you. You have paid."
 _SAID: Final = {
     PaymentState.AUTHORISED: _THANKS,
     PaymentState.PAID: _THANKS,
@@ -65,11 +70,13 @@ def money(amount: int, currency: str) -> str:
     return f"{amount / 10**decimals:,.{decimals}f} {currency}"
 
 
-def payment_page(payment: Payment, key: str, notice: str = "") -> str:
-    """The page of a payment; `notice` says why the last click did nothing."""
+def payment_page(payment: Payment, key: str, notice: str = "", *, back: str = "") -> str:
+    """The page of a payment; `notice` says why the last click did nothing, `back` is where the shopper came from."""
     order = payment.order
     can_pay = payment.state in {PaymentState.OPEN, PaymentState.FAILED} and not payment.final
     said = notice or payment.error or _SAID.get(payment.state, "")
+    if back and said == _THANKS:
+        said = _THANKS_AND_BACK
     given_back = money(payment.refunded, payment.currency)
     lines = (
         ("soft", order.metadata.get("shop", "")),
@@ -82,14 +89,18 @@ def payment_page(payment: Payment, key: str, notice: str = "") -> str:
     if said:
         parts.append(_said(said, good=payment.state in _PAID))
     if can_pay:
+        kept = f'<input type="hidden" name="return" value="{escape(back)}">' if back else ""
         parts.append(
             f'<form method="post" action="{escape(payment.id)}">'
-            f'<input type="hidden" name="k" value="{escape(key)}">'
+            f'<input type="hidden" name="k" value="{escape(key)}">{kept}'
             '<button class="pay" name="outcome" value="succeed">Pay</button>'
             '<p class="soft">Or see what happens when it fails:</p>'
             '<button name="outcome" value="decline">Decline</button>'
             '<button name="outcome" value="refuse">Refuse for good</button></form>'
         )
+    if back:
+        link = f'href="{escape(back)}">Back to the shop</a>'
+        parts.append(f'<p class="back"><a {link}</p>' if can_pay else f'<a class="pay" {link}')
     return _page("Pay", "".join(parts))
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from flashsale.simulator import page
 from flashsale.simulator.answers import answer, refusal, refusal_of, status_of
-from flashsale.simulator.bodies import Key, Try, decode, decode_fields
+from flashsale.simulator.bodies import Key, Try, decode, decode_fields, return_address
 from flashsale.simulator.desk import Desk
 from flashsale.simulator.ledger import LedgerError
 from flashsale.simulator.records import Payment
@@ -36,8 +36,8 @@ class Shopper:
         router.add_post(PATH + "{payment:[^/]+}", self._post)
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
-        key = decode_fields(request.rel_url.raw_query_string, Key).k
-        return self._show(request.match_info["payment"], key)
+        asked = decode_fields(request.rel_url.raw_query_string, Key)
+        return self._show(request.match_info["payment"], asked.k, return_address(asked.back))
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         payment_id, body = request.match_info["payment"], await request.read()
@@ -45,23 +45,23 @@ class Shopper:
             return self._click(payment_id, decode_fields(body.decode("latin-1"), Try))
         return self._pay(payment_id, decode(body, Try))
 
-    def _show(self, payment_id: str, key: str) -> web.Response:
+    def _show(self, payment_id: str, key: str, back: str) -> web.Response:
         payment = self._find(payment_id, key)
         if payment is None:
             return _html(page.message_page(UNKNOWN), 404)
-        return _html(page.payment_page(payment, key))
+        return _html(page.payment_page(payment, key, back=back))
 
     def _click(self, payment_id: str, asked: Try) -> web.Response:
         """A form, which leads back to the page."""
-        payment = self._find(payment_id, asked.k)
+        payment, back = self._find(payment_id, asked.k), return_address(asked.back)
         if payment is None:
             return _html(page.message_page(UNKNOWN), 404)
         try:
             self._try(payment, asked)
         except LedgerError as error:
-            return _html(page.payment_page(payment, asked.k, error.message), status_of(error))
+            return _html(page.payment_page(payment, asked.k, error.message, back=back), status_of(error))
         # Relative, so that it is right behind a proxy as well; read with GET, so that a reload pays nothing.
-        location = f"{payment.id}?k={quote(asked.k)}"
+        location = f"{payment.id}?k={quote(asked.k)}" + (f"&return={quote(back, safe='')}" if back else "")
         return web.Response(status=303, headers={**page.HEADERS, "Location": location})
 
     def _pay(self, payment_id: str, asked: Try) -> web.Response:
