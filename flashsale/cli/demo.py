@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +11,8 @@ import click
 import msgspec
 from rich.console import Console
 
+from flashsale.cli.options import workers_option
+from flashsale.cli.signals import EndedBySignalError, run_until_signal
 from flashsale.client import ApiError, UnreachableError
 from flashsale.demo.company import CrowdError
 from flashsale.demo.definitions import (
@@ -28,11 +27,10 @@ from flashsale.demo.definitions import (
 from flashsale.demo.figures import Result
 from flashsale.demo.messages import Shares
 from flashsale.demo.run import DemoOptions, ServerStarter, run_demo
-from flashsale.demo.server import ServerError, Trouble, embedded_server
+from flashsale.demo.server import Trouble, embedded_server
+from flashsale.process.own_server import ServerError
 
 EXIT_WRONG = 1
-WORKERS = min(4, max(1, (os.cpu_count() or 1) - 1))
-"""One CPU is left to the crowd."""
 
 Command = Callable[..., Any]
 SHARES, TROUBLE = Shares(), Trouble()
@@ -66,13 +64,7 @@ def percent(name: str, default: float, what: str) -> Callable[[Command], Command
     show_default=True,
     help="HTTP connections the shoppers share.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    default=WORKERS,
-    show_default="one CPU less than there are, 4 at most",
-    help="Server worker processes.",
-)
+@workers_option("Server worker processes.")
 @click.option(
     "--seed",
     type=int,
@@ -113,7 +105,8 @@ def percent(name: str, default: float, what: str) -> Callable[[Command], Command
     show_default=True,
     help="Where the picture (PNG) and the figures (JSON) go.",
 )
-def command(  # noqa: PLR0917 (click passes every option by name)
+def command(
+    *,
     sale: str,
     shoppers: int,
     units: int | None,
@@ -173,31 +166,17 @@ def play(
 ) -> int:
     """Run the demo; the exit code. A verdict of red stays red when a demo that was kept is ended."""
     seen: list[Result] = []
-    signals: list[int] = []
 
     def show(result: Result) -> None:
         seen.append(result)
         if as_json:
             click.echo(msgspec.json.encode(result))
 
-    async def until_signal() -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def end(number: int) -> None:
-            signals.append(number)
-            if task is not None:
-                task.cancel()
-
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, end, number)
-        await run_demo(options, console, show, start_server=start_server)
-
     try:
-        asyncio.run(until_signal())
-    except (KeyboardInterrupt, asyncio.CancelledError):
+        run_until_signal(lambda: run_demo(options, console, show, start_server=start_server))
+    except EndedBySignalError as end:
         console.print("\nEnded.")
-        interrupted = 128 + (signals[0] if signals else signal.SIGINT)
-        return interrupted if all(result.ok for result in seen) else EXIT_WRONG
+        return end.exit_code if all(result.ok for result in seen) else EXIT_WRONG
     except (ServerError, CrowdError, ApiError, UnreachableError, OSError) as fault:
         said = f"The demo could not be played: {fault}"
         console.print(said, style="bold red", markup=False, highlight=False, soft_wrap=True)

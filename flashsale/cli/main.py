@@ -21,7 +21,9 @@ SUBCOMMANDS = {
     ),
     "serve": Subcommand("flashsale.cli.serve", "Serve the HTTP API."),
     "work": Subcommand("flashsale.cli.work", "Do the background work, such as ending holds that are over."),
-    "sale": Subcommand("flashsale.cli.sale", "Define, show, watch, pause, resume or close a sale."),
+    "sale": Subcommand(
+        "flashsale.cli.sale", "Define, list, show, watch, restock, pause, resume or close a sale."
+    ),
     "audit": Subcommand("flashsale.cli.audit", "Replay the journal of a sale and compare every counter."),
     "recover": Subcommand("flashsale.cli.recover", "Bring a sale back from the archive."),
     "payments": Subcommand(
@@ -31,8 +33,12 @@ SUBCOMMANDS = {
     "webhooks": Subcommand(
         "flashsale.cli.webhooks", "Send orders to an address as they come; see and repeat what was sent."
     ),
+    "pages": Subcommand("flashsale.cli.pages", "Write the shop page as files, for a CDN."),
     "keys": Subcommand("flashsale.cli.keys", "Create, list and revoke API keys."),
     "simulator": Subcommand("flashsale.cli.simulator", "Simulate a payment provider; nobody is charged."),
+    "rehearse": Subcommand(
+        "flashsale.cli.rehearse", "Rehearse a sale with a crowd and pretend stock, and read a graded report."
+    ),
     "openapi": Subcommand("flashsale.cli.openapi", "Print the OpenAPI document of the HTTP API."),
 }
 

@@ -38,6 +38,21 @@ ORDER_FIELDS = (
 )
 """What both `serve` and `work` can be told of orders on their way out."""
 
+PAGE_FIELDS = (
+    "pages_brand",
+    "pages_brand_css",
+    "pages_api_url",
+    "pages_token_url",
+    "pages_login_url",
+    "pages_poll_seconds",
+    "pages_embed_origins",
+    "stripe_elements",
+)
+"""What whoever hands out the pages can be told of them."""
+
+WORKERS_BESIDE_A_CROWD = min(4, max(1, (os.cpu_count() or 1) - 1))
+"""One CPU is left to the crowd."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -67,6 +82,17 @@ def settings_or_exit(overrides: Mapping[str, object], purpose: Purpose | None) -
         raise click.exceptions.Exit(EXIT_SETTINGS) from None
 
 
+def workers_option(what: str) -> Callable[[Command], Command]:
+    """Give a command `--workers`, of a server of its own that shares the machine with a crowd."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(1, 64),
+        default=WORKERS_BESIDE_A_CROWD,
+        show_default="one CPU less than there are, 4 at most",
+        help=what,
+    )
+
+
 def _option(field: str) -> Callable[[Command], Command]:
     name = option_name(field)
     if name is None:
@@ -74,7 +100,7 @@ def _option(field: str) -> Callable[[Command], Command]:
     info = Settings.model_fields[field]
     notes = [f"env var: {env_name(field)}"]
     switch = info.annotation is bool
-    if not switch and info.default not in {None, PydanticUndefined}:
+    if not switch and info.default not in {None, PydanticUndefined, ""}:
         notes.append(f"default: {info.default}")
     help_text = f"{info.description}  [{'; '.join(notes)}]"
     if switch:
@@ -90,4 +116,6 @@ def _metavar(field: str) -> str:
         "data_dir": "DIRECTORY",
         "host": "ADDRESS",
         "shopper_public_key": "PEM|FILE",
+        "pages_brand": "NAME",
+        "pages_brand_css": "FILE",
     }.get(field, field.rsplit("_", 1)[-1].upper())

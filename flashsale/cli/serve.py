@@ -1,10 +1,11 @@
 """`flashsale serve`: the HTTP API, and with `--embedded` everything it needs."""
 
 import sys
+from functools import partial
 
 import click
 
-from flashsale.cli.options import ORDER_FIELDS, PAYMENT_FIELDS, setting_options, settings_or_exit
+from flashsale.cli.options import ORDER_FIELDS, PAGE_FIELDS, PAYMENT_FIELDS, setting_options, settings_or_exit
 
 EXIT_FAILED = 1
 
@@ -22,17 +23,22 @@ EXIT_FAILED = 1
     "log_format",
     "log_level",
     "queue_limit",
+    "fast_lane",
     "batch_limit",
     "batches_in_flight",
     "request_deadline_ms",
     "redis_timeout_ms",
     "drain_seconds",
     "sweep_interval_ms",
+    "keep_attempts",
     *PAYMENT_FIELDS,
     *ORDER_FIELDS,
+    "pages",
+    *PAGE_FIELDS,
+    "cors_origins",
 )
 def command(**options: object) -> None:
-    """Serve the HTTP API until Ctrl-C or SIGTERM, which cut off no request that is being answered.
+    """Serve the HTTP API and the pages until Ctrl-C or SIGTERM, which cut off no request that is being answered.
 
     With --embedded it is all in one: a Valkey server of its own, whose data stays in the data directory, the
     background work, and a simulator of payments unless another provider is named. With --redis-url run
@@ -54,8 +60,9 @@ def command(**options: object) -> None:
 
     configure_logs(settings, "supervisor")
     log_remarks(settings)
+    announce = partial(_announce, pages=settings.pages)
     try:
-        code = Supervisor(settings, http=True, work=settings.embedded, announce=_announce).run()
+        code = Supervisor(settings, http=True, work=settings.embedded, announce=announce).run()
     except (EmbeddedError, DataDirError) as error:
         click.echo(f"flashsale cannot start: {error}", err=True)
         sys.exit(EXIT_FAILED)
@@ -65,8 +72,10 @@ def command(**options: object) -> None:
     sys.exit(code)
 
 
-def _announce(url: str) -> None:
+def _announce(url: str, *, pages: bool) -> None:
     try:
         click.echo(f"flashsale is serving on {url}")
+        if pages:
+            click.echo(f"shop pages: {url}/s/SALE, console: {url}/console")
     except BrokenPipeError:
         return  # whoever started us does not listen; the log has it as well

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -37,9 +37,6 @@ Fault = Literal[
     "feed_gap",
     "feed_summary",
 ]
-
-NAMED_MAX = 5
-"""A finding names this many culprits and counts the rest."""
 
 
 @dataclass(frozen=True)
@@ -176,15 +173,3 @@ class Case:
     def instant_ms(self, text: str) -> float:
         """An instant of the server's clock, in milliseconds from T0."""
         return float(from_datetime(datetime.fromisoformat(text)) - self.opens_at_ms)
-
-
-def named(names: Iterable[str]) -> str:
-    """The first few, and how many more."""
-    names = list(names)
-    rest = f" and {len(names) - NAMED_MAX:,} more" if len(names) > NAMED_MAX else ""
-    return ", ".join(names[:NAMED_MAX]) + rest
-
-
-def counted(things: Sequence[object], one: str, many: str = "") -> str:
-    """How many of what there are."""
-    return f"{len(things):,} {one if len(things) == 1 else many or one + 's'}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flashsale.demo.figures import Moment, Result
 from flashsale.demo.messages import Answer
 from flashsale.demo.received import OrderSystemFigures
+from flashsale.verdict.report import MissingExtraError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,12 +36,8 @@ FATES = (
 )
 
 
-class NoMatplotlibError(Exception):
-    """matplotlib is not installed; the message says how to get it."""
-
-
 def draw_curve(result: Result, answers: Sequence[Answer], path: Path) -> None:
-    """Write the picture of a run to `path`. Raises NoMatplotlibError."""
+    """Write the picture of a run to `path`. Raises MissingExtraError: matplotlib is not installed."""
     try:
         # Imported here, as it is an extra and takes a while.
         from matplotlib import rc_context  # noqa: PLC0415 - an extra
@@ -48,7 +45,7 @@ def draw_curve(result: Result, answers: Sequence[Answer], path: Path) -> None:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
         from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415 - an extra
     except ImportError as fault:
-        raise NoMatplotlibError("no picture without matplotlib: pip install 'flashsale[demo]'") from fault
+        raise MissingExtraError("picture", "matplotlib", "demo") from fault
     with rc_context(
         {"font.family": "DejaVu Sans", "font.size": 10, "text.color": INK, "axes.edgecolor": FAINT}
     ):

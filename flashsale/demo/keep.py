@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
@@ -12,12 +12,15 @@ from flashsale.demo.books import free_name
 from flashsale.demo.definitions import DemoSale
 
 UNITS = 5
+OPENS_IN_SECONDS = 30
+"""Time to open the page, and to see how it counts down."""
 
 
 async def keep_open(sale: DemoSale, console: Console, brand: Client, url: str, root_key: str) -> None:
-    """Open a small sale with holds of the usual length, say what to try, and wait until this is cancelled."""
+    """Define a small sale with holds of the usual length, say what to try, and wait until this is cancelled."""
     name = await free_name(brand, f"{sale.sale}-by-hand")
-    view = await brand.put_sale(name, sale.to_try(datetime.now(UTC), UNITS))
+    opens_at = datetime.now(UTC) + timedelta(seconds=OPENS_IN_SECONDS)
+    view = await brand.put_sale(name, sale.to_try(opens_at, UNITS))
     sku = view["items"][0]["sku"]
     text = keep_text(url, name, sku, sale.methods[0], root_key)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -27,15 +30,21 @@ async def keep_open(sale: DemoSale, console: Console, brand: Client, url: str, r
 def keep_text(url: str, sale: str, sku: str, method: str, root_key: str) -> str:
     """What to try while the server is left running; the root key it shows ends with this one demo."""
     return f"""
-Still running, until Ctrl-C:
+Still running, until Ctrl-C. Open these in a browser:
 
-  address    {url}
-  docs       {url}/docs
+  shop page  {url}/s/{sale}
+             it counts down {OPENS_IN_SECONDS} seconds, has {UNITS} units, and leads to the payment simulator and back
+  console    {url}/console
+             log in with the root key: watch the sale, restock it, look somebody up, audit it
   root key   {root_key}
+  docs       {url}/docs
+  address    {url}
+
+The same by hand, once it is open:
 
   export FLASHSALE_URL={url} FLASHSALE_API_KEY={root_key}
 
-  # {sale} has {UNITS} units and is open; its holds last as long as the definition says. As a shop page sees it:
+  # holds last as long as the definition says. As a shop page sees it:
   curl {url}/v1/sales/{sale}
 
   # be a guest, and press buy yourself

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from flashsale.demo.case import Books, Case, Fault, Finding, Kept, Sum, Sums, counted, named
+from flashsale.demo.case import Books, Case, Fault, Finding, Kept, Sum, Sums
 from flashsale.demo.provider import Entry
+from flashsale.verdict.words import counted, named
 
 
 def judge_money(case: Case) -> list[Finding]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from flashsale.demo.case import Books, Finding, Kept, counted, named
+from flashsale.demo.case import Books, Finding, Kept
 from flashsale.demo.order_books import Delivered, OrderLedger, Posting
 from flashsale.model.events import Tally, next_digest
+from flashsale.verdict.words import counted, named
 
 DIGEST_SHOWN = 12
 """Characters of a digest that are enough to see that it is another one."""

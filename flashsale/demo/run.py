@@ -24,7 +24,7 @@ from flashsale.client import ApiError, Client, UnreachableError
 from flashsale.demo.books import deliver, free_name, order_key, read_books, settle
 from flashsale.demo.case import Books, Case
 from flashsale.demo.company import CrowdError, CrowdProcess, crowd_process
-from flashsale.demo.curve import NoMatplotlibError, draw_curve
+from flashsale.demo.curve import draw_curve
 from flashsale.demo.definitions import DemoSale
 from flashsale.demo.figures import Moment, Result, Setting, result_of
 from flashsale.demo.keep import keep_open
@@ -42,9 +42,11 @@ from flashsale.demo.messages import (
 )
 from flashsale.demo.order_process import OrderSystem, order_system
 from flashsale.demo.report import print_report
-from flashsale.demo.server import Address, Secrets, Trouble, embedded_server
+from flashsale.demo.server import Secrets, Trouble, embedded_server
 from flashsale.demo.verdict import judge
 from flashsale.demo.view import Scene, View
+from flashsale.process.own_server import Address
+from flashsale.verdict.report import MissingExtraError
 
 LOOK_SECONDS = 0.25
 """The counters are read at most four times a second, as a shop page would read the public view."""
@@ -302,7 +304,7 @@ def _save(result: Result, answers: list[Answer], out_dir: Path, console: Console
     try:
         draw_curve(result, answers, picture)
         files.insert(0, str(picture))
-    except NoMatplotlibError as fault:
+    except MissingExtraError as fault:
         console.print(str(fault), markup=False, highlight=False)
     saved = msgspec.structs.replace(result, files=files)
     figures.write_bytes(msgspec.json.format(msgspec.json.encode(saved), indent=2) + os.linesep.encode())

@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from math import inf
 
-from flashsale.demo.case import Case, Counters, Finding, Sold, counted
+from flashsale.demo.case import Case, Counters, Finding, Sold
 from flashsale.demo.messages import Answer
 from flashsale.demo.tenancy import Fullness, Tenancy, most_at_once
+from flashsale.verdict.words import counted
 
 SLACK_MS = 60.0
 """A sold-out answer may come from a worker's memory, which is 50 ms old at most."""

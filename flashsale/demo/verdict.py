@@ -10,11 +10,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from math import inf
 
-from flashsale.demo.case import NAMED_MAX, Books, Case, Finding, Sold, counted, named
+from flashsale.demo.case import Books, Case, Finding, Sold
 from flashsale.demo.messages import FINAL, Answer, Shopper
 from flashsale.demo.money import judge_money
 from flashsale.demo.orders import judge_orders
 from flashsale.demo.units import judge_units
+from flashsale.verdict.words import NAMED_MAX, counted, named
 
 
 def judge(case: Case) -> list[Finding]:
