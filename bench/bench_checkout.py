@@ -1,9 +1,9 @@
 """Whole checkouts over HTTP: reserve, start the payment, take in the paid webhook, confirm.
 
 Server, payment worker, Valkey, provider and load share the two cores of the machine. The provider answers at once and
-inside the worker (bench/apps/instant_worker.py); its signed webhook is sent by the load. What is measured ends when the last
-order is confirmed in the store, not when the last answer is given. CPU time of each process is told beside it: it does not
-move with the neighbours as much as the rate does.
+inside the worker (tests/support/instant_provider.py); its signed webhook is sent by the load. What is measured ends when
+the last order is confirmed in the store, not when the last answer is given. CPU time of each process is told beside it:
+it does not move with the neighbours as much as the rate does.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from bench.bench_http import ROOT_KEY, SECRET, flush, free_port, info_of, wait_f
 from bench.report import Report
 from flashsale.client import Client
 from flashsale.keys import SaleKeys
+from tests.support import instant_provider
 
 SHOPPERS, CONNECTIONS, ROUNDS = 5_000, 64, 3
 SIMULATOR_SECRET = "a-simulator-secret-for-benchmarks"
@@ -73,7 +74,7 @@ def shop(valkey_url: str, workers: int) -> Iterator[tuple[int, Cpu]]:
     serve = [sys.executable, "-m", "flashsale", "serve", "--port", str(port), "--workers", str(workers)]
     processes = [
         subprocess.Popen(serve, env=env, stdout=subprocess.DEVNULL),
-        subprocess.Popen([sys.executable, str(APPS / "instant_worker.py")], env=env),
+        subprocess.Popen([sys.executable, str(instant_provider.__file__)], env=env),
     ]
     try:
         wait_for(port)

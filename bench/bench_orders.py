@@ -99,6 +99,10 @@ class Program:
                 return rest
         raise AssertionError(f"it has ended without {word}")
 
+    def tell(self, text: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{text}\n".encode())
+
     def end_input(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()

@@ -155,21 +155,23 @@ async def bench_drain(benchmark: BenchmarkFixture, redis: "Redis", valkey_url: s
         "FLASHSALE_REDIS_URL": valkey_url,
         "FLASHSALE_LOG_LEVEL": "warning",
         "FLASHSALE_PAYMENT_PROVIDER": "none",
+        "FLASHSALE_WORK_ONLY": "payments",
+        "FLASHSALE_ARCHIVE": "none",
     }
-    worker = subprocess.Popen(  # noqa: ASYNC220 - it outlives this line, and is only asked whether it runs
-        ["taskset", "-c", "0", sys.executable, "-m", "flashsale", "work"], env=env, stdout=subprocess.DEVNULL
+    worker = await asyncio.create_subprocess_exec(
+        *("taskset", "-c", "0", sys.executable, "-m", "flashsale", "work"), env=env, stdout=subprocess.DEVNULL
     )
     marks: list[tuple[float, int]] = []
     try:
         while not marks or marks[-1][1] < count:
-            assert worker.poll() is None, "the worker has ended"
+            assert worker.returncode is None, "the worker has ended"
             sold = int(await redis.hget(KEYS.stock, "sold:giulia") or 0)
             if sold:
                 marks.append((time.monotonic(), sold))
             await asyncio.sleep(0.02)
     finally:
         worker.terminate()
-        worker.wait(30)
+        await asyncio.wait_for(worker.wait(), 30)
     seconds = marks[-1][0] - marks[0][0]
     rate = (marks[-1][1] - marks[0][1]) / seconds
     assert await redis.xlen(KEYS.payments) == 0

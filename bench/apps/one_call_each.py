@@ -8,6 +8,7 @@ Takes its settings from the environment, like `flashsale serve`. Everything but 
 import os
 import sys
 from collections.abc import Sequence
+from unittest.mock import patch
 
 import uvloop
 from aiohttp import web
@@ -21,20 +22,22 @@ from flashsale.store.lane import Lane
 from flashsale.store.sales import SaleStore
 
 
-async def reserve(
-    store: SaleStore, _lane: Lane, sale: str, claims: Sequence[Claim], *, now_ms: int = 0
-) -> Batch:
-    """`SaleStore.reserve` as one ordinary call of the library."""
-    async with store._store.guard() as redis:  # noqa: SLF001 - this stands in for a method of it
-        reply = await calls.run(redis, "reserve", SaleKeys.of(sale).book(), *encode(claims, now_ms))
-    return decode(claims, reply)
+class OneCallEach(SaleStore):
+    """The one difference."""
+
+    async def reserve(self, _lane: Lane, sale: str, claims: Sequence[Claim], *, now_ms: int = 0) -> Batch:
+        """One ordinary call of the library."""
+        async with self._store.guard() as redis:
+            reply = await calls.run(redis, "reserve", SaleKeys.of(sale).book(), *encode(claims, now_ms))
+        return decode(claims, reply)
 
 
 def main(port: int) -> None:
-    setattr(SaleStore, "reserve", reserve)  # noqa: B010 - the one difference; a plain assignment has another type
     env = os.environ | {"FLASHSALE_BATCH_LIMIT": "1", "FLASHSALE_BATCHES_IN_FLIGHT": "64"}
-    app = build_app(load_settings(env))
-    web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None, loop=uvloop.new_event_loop())
+    loop = uvloop.new_event_loop()
+    with patch("flashsale.api.app.SaleStore", OneCallEach):
+        app = build_app(load_settings(env))
+        web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None, loop=loop)
 
 
 if __name__ == "__main__":
