@@ -1,0 +1,53 @@
+"""What the tests of Locust's modes do again and again."""
+
+import json
+import socket
+import urllib.request
+from typing import Any, Final
+
+from tests.loadtest.runs import SMALL, Outcome
+from tests.support_http.client import ROOT_KEY
+from tests.support_http.server import Server
+
+QUICK: Final = {**SMALL, "users": 30, "units": 5, "hold-seconds": 30, "abandon": 0, "come-back": 0}
+"""Over as soon as those who got something have paid."""
+
+
+def quick(url: str, **changes: object) -> dict[str, Any]:
+    """The options of a quick run."""
+    return {**{name.replace("-", "_"): value for name, value in QUICK.items()}, "host": url, **changes}
+
+
+def ask_server(server: Server, path: str, body: object = None, method: str = "GET") -> Any:
+    """What the shop answers to its root key."""
+    request = urllib.request.Request(
+        server.url + path,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {ROOT_KEY}", "Content-Type": "application/json"},
+        method=method,
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def two_processes() -> dict[str, Any]:
+    """Options of a run in two processes, beside which others may run on this machine."""
+    port = free_port()
+    here = {"master_bind_host": "127.0.0.1", "master_host": "127.0.0.1"}
+    return {"processes": 2, "master_bind_port": port, "master_port": port, **here}
+
+
+def free_port() -> int:
+    """One that nobody has now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def is_green(outcome: Outcome) -> None:
+    assert outcome.exit_code == 0, outcome.said + outcome.log
+    assert outcome.findings == {}
+    assert outcome.report["verdict"]["ok"]
+    for name in ("report.html", "report.md", "report.json", "evidence.json"):
+        assert (outcome.folder / name).stat().st_size > 0

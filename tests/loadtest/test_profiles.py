@@ -1,0 +1,79 @@
+"""The profiles that come with the load test: smoke is what CI runs; of the others, that they say what can be said."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.loadtest.conftest import Serve
+from tests.loadtest.runs import KEYS, Run
+from tests.process.programs import ROOT
+
+pytestmark = pytest.mark.long
+
+PROFILES = sorted((ROOT / "loadtest" / "profiles").glob("*.toml"))
+
+
+def test_the_smoke_profile_is_green_on_a_server_as_it_starts(serve: Serve, tmp_path: Path) -> None:
+    smoke = ROOT / "loadtest" / "profiles" / "smoke.toml"
+    run = Run(tmp_path / "load", ["--config", str(smoke), "-H", serve(None).url])
+    try:
+        outcome = run.outcome()
+    finally:
+        run.program.end()
+    assert outcome.exit_code == 0, outcome.said + outcome.log
+    said = tomllib.loads(smoke.read_text(encoding="utf-8"))["tool"]["locust"]
+    assert outcome.evidence["told"]["pressed"] == said["users"]
+    assert outcome.evidence["run"]["profile"] == "smoke"
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_every_profile_gets_as_far_as_the_server(profile: Path, tmp_path: Path) -> None:
+    """Its options are all known, with values that can be; here is no server, and that is all there is to complain of."""
+    words = [
+        "--config",
+        str(profile),
+        "-H",
+        "http://127.0.0.1:9",
+        "--users",
+        "10",
+    ]  # so few have room on any machine
+    run = Run(tmp_path / "load", words, KEYS)
+    try:
+        outcome = run.outcome()
+    finally:
+        run.program.end()
+    assert outcome.exit_code == 2
+    assert "no answer from http://127.0.0.1:9" in outcome.said
+
+
+def test_more_shoppers_than_a_process_may_have_connections_is_said_beforehand(tmp_path: Path) -> None:
+    load = [
+        sys.executable,
+        "-m",
+        "locust",
+        "-f",
+        str(ROOT / "loadtest"),
+        "--headless",
+        "-H",
+        "http://127.0.0.1:9",
+    ]
+    limited = [
+        "sh",
+        "-c",
+        'ulimit -n 1000 && exec "$@"',
+        "sh",
+        *load,
+        "--users",
+        "2000",
+        "--report",
+        str(tmp_path),
+    ]
+    done = subprocess.run(
+        limited, env=os.environ | KEYS, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "--processes 3" in done.stdout
