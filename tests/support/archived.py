@@ -13,7 +13,7 @@ from typing import Final
 from flashsale.archive import Archive, ArchivedFact
 from flashsale.model.events import make_event, needs_reservation
 from flashsale.model.facts import Fact, FactType
-from flashsale.model.ids import new_token
+from flashsale.model.ids import new_tokens
 from flashsale.model.outcomes import Confirm
 from flashsale.model.reservation import Reservation
 from flashsale.model.terms import Terms
@@ -52,7 +52,7 @@ def many(count: int, seed: int = 1) -> list[Fact]:
     place = 0
     while len(facts) < count:
         place += 1
-        at, token, reference = OPENS_MS + place, new_token(), f"sim:{place}"
+        at, token, reference = OPENS_MS + place, new_tokens(1)[0], f"sim:{place}"
         units = chance.randrange(1, 4)
         facts.append(journals.held(token, f"customer-{place}", place, ("car", units), at_ms=at))
         end = at + journals.HOLD_MS

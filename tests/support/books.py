@@ -41,13 +41,15 @@ async def _faults(store: Store) -> list[str]:
     async for raw in redis.scan_iter(count=1000):
         key = raw.decode()
         kind = (await redis.type(raw)).decode()
+        if kind == "none":  # it has gone since, as an empty set does
+            continue
         match = _SALE_KEY.fullmatch(key)
-        table = keys.PER_SALE.get(match[3]) if match else _type_of_other(key)
+        table = (keys.PER_SALE | keys.BESIDE).get(match[3]) if match else _type_of_other(key)
         if table is None:
             faults.append(f"the key {key!r} is not in the keyspace table")
         elif kind != table:
             faults.append(f"the key {key!r} is a {kind}, the keyspace table says {table}")
-        if match:
+        if match and match[3] not in keys.BESIDE:
             shards.add((match[1], int(match[2])))
     known = {sale.decode() for sale in await redis.hkeys(keys.SALES)}
     for sale, shard in sorted(shards):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from flashsale.model.payment import PaymentStatus
+from flashsale.model.reservation import Reservation
 from flashsale.providers.protocol import (
     Capture,
     Event,
@@ -22,6 +23,7 @@ from flashsale.providers.protocol import (
     Started,
 )
 from flashsale.settings import Settings
+from tests.support.shop import Shop
 
 Fault = Literal["lost", "away", "refused", "bounces"]
 
@@ -39,6 +41,23 @@ class Back:
 
     id: str
     failed: bool = False
+
+
+def payment_for(
+    shop: Shop, held: Reservation, payment_id: str, *, account: str, state: PaymentState = PaymentState.PAID
+) -> ProviderPayment:
+    """What is due for a hold of one of the shop's sales, paid by card; `account` is the shop's name at the provider."""
+    due = shop.due(held)
+    return ProviderPayment(
+        id=payment_id,
+        state=state,
+        amount=due.amount,
+        currency=due.currency,
+        shop=account,
+        reservation=f"{shop.sale}.0.{held.token}",
+        attempt=1,
+        method="card",
+    )
 
 
 class Ledger:

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from flashsale.model.facts import Confirmed, Fact
 from flashsale.model.ids import derived_token
 from flashsale.model.outcomes import Reserve
-from flashsale.model.reservation import Line, pack_body, unpack_entries, unpack_record
+from flashsale.model.reservation import Line, unpack_entries, unpack_record
 from flashsale.model.sale import SaleDefinition
 from flashsale.scripts.reserve import Batch, Claim, Decision, Held, Replayed
 from flashsale.store.client import Store
@@ -68,6 +68,7 @@ class Chance(random.Random):
             item_limits={sku: limit for sku in skus if (limit := self.choice(limits))},
             hold_seconds=self.choice([1, 5, 60]),
             deposit_percent=self.choice([100, 100, 33, 1]),
+            rehearsal=self.random() < 0.2,
         )
 
     def sku(self, stock: Collection[str]) -> str:
@@ -159,9 +160,7 @@ class Machine(RuleBasedStateMachine):
         return want
 
     def reserve(self, wants: list[Want]) -> None:
-        claims = [
-            Claim(w.token, w.customer, w.lines, pack_body(w.customer, w.lines), w.repeatable) for w in wants
-        ]
+        claims = [Claim(w.token, w.customer, w.lines, w.repeatable) for w in wants]
         decided = self.run(self.shop.reserve_batch(*claims))
         answers = self.oracle.reserve(self.clock.now_ms, wants)
         for decision, answer in zip(decided.decisions, answers, strict=True):

@@ -97,7 +97,7 @@ class PayingMachine(Machine):
         status, asked = chance.choice(STATUSES[:2]), [t for t in tokens if t in self.oracle.payments]
         numbers = {token: self.oracle.payments[token].attempt for token in asked}
         tries = [
-            scripts.Try(token, number, status, reference_of(token, number))
+            scripts.Try(token, number, status, self.reference_of(token, number))
             for token, number in numbers.items()
         ]
         if not tries or chance.random() < 0.1:
@@ -111,7 +111,15 @@ class PayingMachine(Machine):
             self.take(token, chance)
         told = [self.taken[each.reference] for each in tries if each.reference in self.taken]
         if told:
-            self.tell(told * chance.choice([1, 1, 2]), through_the_queue=True)
+            self.tell(told * chance.choice([1, 1, 2]), chance, through_the_queue=True)
+
+    def reference_of(self, token: str, attempt: int, *, strange: bool = False) -> str:
+        """What the sale's provider calls the payment of an attempt: asked again, it finds the same one.
+
+        A strange one is of another provider than the sale's.
+        """
+        pretends = self.oracle.terms is not None and self.oracle.terms.rehearsal
+        return f"{'simulator' if pretends != strange else 'sim'}:{token}.{attempt}"
 
     def due_or(self, token: str, amount: int = 1) -> Money:
         """What is due for a reservation, or some money for one that nobody knows."""
@@ -136,7 +144,8 @@ class PayingMachine(Machine):
         token = chance.choice([*self.oracle.payments, UNKNOWN_TOKEN])
         known = self.oracle.payments.get(token)
         attempt = max(1, (known.attempt if known else 1) - chance.choice([0, 0, 0, 1]))
-        reference = chance.choice(["", reference_of(token, attempt), reference_of(token, attempt)])
+        known_there = self.reference_of(token, attempt)
+        reference = chance.choice(["", known_there, known_there])
         return scripts.Try(token, attempt, chance.choice(STATUSES), reference, chance.choice(DETAILS))
 
     @precondition(
@@ -158,7 +167,7 @@ class PayingMachine(Machine):
                 [Money(money.amount + 1, "CNY"), Money(1, "CNY"), Money(money.amount, "EUR")]
             )
         method = known.method if known and known.method and known.attempt == attempt else "klarna"
-        reference = reference_of(token, attempt)
+        reference = self.reference_of(token, attempt, strange=chance.random() < 0.1)
         self.taken.setdefault(reference, Taken(token, attempt, method, money, reference))
 
     @precondition(lambda self: self.taken)
@@ -166,17 +175,18 @@ class PayingMachine(Machine):
     def provider_tells(self, chance: Chance) -> None:
         """Of some charges in any order: for the first time, again, or twice at once."""
         charges = chance.choices([*self.taken.values()], k=chance.randint(1, 5))
-        self.tell(charges, through_the_queue=chance.random() < 0.5)
+        self.tell(charges, chance, through_the_queue=chance.random() < 0.5)
 
-    def tell(self, charges: list[Taken], *, through_the_queue: bool) -> None:
+    def tell(self, charges: list[Taken], chance: Chance, *, through_the_queue: bool) -> None:
         """The charges are decided, with the jobs that have brought them or without."""
         entries = [self.run(self.bring(each)) if through_the_queue else "" for each in charges]
         claims = [
             ChargeClaim(each.token, each.attempt, each.method, each.money, each.reference, entry_id)
             for each, entry_id in zip(charges, entries, strict=True)
         ]
-        decisions = self.run(self.shop.confirm(*claims))
-        expected = self.oracle.confirm(self.clock.now_ms, charges)
+        simulated = chance.random() < 0.5
+        decisions = self.run(self.shop.confirm(*claims, simulated=simulated))
+        expected = self.oracle.confirm(self.clock.now_ms, charges, simulated=simulated)
         assert [(decision.outcome, decision.fate) for decision in decisions] == expected
         self.told |= {each.reference for each in charges}
 
@@ -259,7 +269,7 @@ class PayingMachine(Machine):
         """As a reconciliation sees to it, and the workers: then sum of charges = sum of orders + refunds."""
         lost = [each for each in self.taken.values() if each.reference not in self.told]
         if lost:
-            self.tell(lost, through_the_queue=False)
+            self.tell(lost, Chance(len(lost)), through_the_queue=False)
         self.everything_stored_is_as_the_oracle_says()
         for token, record in [*self.oracle.payments.items()]:
             for charge in record.charges:
@@ -278,8 +288,3 @@ class PayingMachine(Machine):
             assert each.refunding.count == 0
             assert each.charges.amount == each.orders.amount + each.refunds.amount
         assert sum(each.charges.count for each in sums) == len(self.taken)
-
-
-def reference_of(token: str, attempt: int) -> str:
-    """What the provider calls the payment of an attempt: asked again, it finds the same one."""
-    return f"sim:{token}.{attempt}"

@@ -156,16 +156,18 @@ class MoneyOracle(Oracle):
             self.payments[token] = replace(before, status=PaymentStatus.CANCELLED)
         return outcome
 
-    def confirm(self, now: int, charges: Iterable[Taken]) -> list[tuple[Confirm, Fate]]:
+    def confirm(
+        self, now: int, charges: Iterable[Taken], *, simulated: bool = False
+    ) -> list[tuple[Confirm, Fate]]:
         self._open_if_due(now)
-        return [self._decide(now, taken) for taken in charges]
+        return [self._decide(now, taken, simulated) for taken in charges]
 
-    def _decide(self, now: int, taken: Taken) -> tuple[Confirm, Fate]:
+    def _decide(self, now: int, taken: Taken, simulated: bool) -> tuple[Confirm, Fate]:
         before = self.payments.get(taken.token)
         known = before.charge(taken.reference) if before is not None else None
         if known is not None:
             return Confirm.REPLAYED, known.fate
-        reason = self._refusal(taken, before)
+        reason = self._refusal(taken, before, simulated)
         late = False
         if reason is None:
             late = self.reservations[taken.token].state_at(now) is State.EXPIRED
@@ -193,11 +195,15 @@ class MoneyOracle(Oracle):
         )
         return (Confirm.CONFIRMED_LATE if late else Confirm.CONFIRMED), Fate.ORDER
 
-    def _refusal(self, taken: Taken, before: PaymentRecord | None) -> Confirm | None:
+    def _refusal(self, taken: Taken, before: PaymentRecord | None, simulated: bool) -> Confirm | None:
         if taken.token not in self.reservations:
             return Confirm.UNKNOWN_RESERVATION
         if before is None or before.attempt == 0:
             return Confirm.NOT_REQUESTED
+        assert self.terms is not None  # or there would be no reservation
+        pretended = taken.reference.startswith("simulator:")
+        if (not pretended) if self.terms.rehearsal else (pretended and not simulated):
+            return Confirm.WRONG_PROVIDER
         if taken.money != self.due(taken.token):
             return Confirm.WRONG_AMOUNT
         return REFUSED_IN.get(self.reservations[taken.token].state)

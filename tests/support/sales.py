@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flashsale.model.ids import derived_token, new_token
+from flashsale.model.ids import derived_token, new_tokens
 from flashsale.model.instants import to_rfc3339
-from flashsale.model.reservation import Line, pack_body
+from flashsale.model.reservation import Line
 from flashsale.model.sale import SaleDefinition, parse_definition
 from flashsale.scripts.reserve import Claim
 
@@ -43,6 +43,7 @@ def definition(
     title: str = "Giulia Milano",
     price: int = 100,
     deposit_percent: int = 100,
+    rehearsal: bool = False,
 ) -> SaleDefinition:
     """A definition that has passed every check a brand's own would have to pass."""
     limits = item_limits or {}
@@ -58,6 +59,7 @@ def definition(
             for sku, units in stock.items()
         ],
         "payment": {"methods": ["card", "alipay"], "deposit_percent": deposit_percent},
+        "rehearsal": rehearsal,
     }
     return parse_definition(data)
 
@@ -65,5 +67,5 @@ def definition(
 def claim(customer: str, *lines: Line, key: str | None = None, sale: str = SALE) -> Claim:
     """A claim of `lines` (one car when none are given), with a random token or the one `key` leads to."""
     wanted = lines or (("car", 1),)
-    token = new_token() if key is None else derived_token(sale, customer, key)
-    return Claim(token, customer, wanted, pack_body(customer, wanted), key is not None)
+    token = new_tokens(1)[0] if key is None else derived_token(sale, customer, key)
+    return Claim(token, customer, wanted, key is not None)

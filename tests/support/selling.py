@@ -38,14 +38,19 @@ class Seller(Shop):
         self.told = 0
         self._chance = random.Random(f"{sale}-{seed}")
 
-    async def begin(self) -> None:
-        await self.open({"car": STOCK}, hold_seconds=3600)
+    async def begin(self, *, rehearsal: bool = False) -> None:
+        await self.open({"car": STOCK}, hold_seconds=3600, rehearsal=rehearsal)
+
+    @property
+    def provider(self) -> str:
+        """Who takes the money."""
+        return "simulator" if self.terms is not None and self.terms.rehearsal else "sim"
 
     async def sell(self, orders: int, *, refunds: float = 0.2) -> None:
         for _ in range(orders):
             self.told += 1
             name = f"{self.sale}-{self.told}"
-            order = await self.paid(name, ("car", 1), reference=f"sim:{name}")
+            order = await self.paid(name, ("car", 1), reference=f"{self.provider}:{name}")
             if self._chance.random() < refunds:
                 await self.refund(order.token, reason="changed my mind")
                 self.told += 1
@@ -67,7 +72,9 @@ class Seller(Shop):
                 now_ms=self.now_ms,
             )
             pairs = zip(reservations, names, strict=True)
-            done = await self.confirmed(*(self.charge(each, f"sim:{name}") for each, name in pairs))
+            done = await self.confirmed(
+                *(self.charge(each, f"{self.provider}:{name}") for each, name in pairs)
+            )
             assert done == [Confirm.CONFIRMED] * len(names)
             self.told += len(names)
 

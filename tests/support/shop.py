@@ -177,8 +177,10 @@ class Shop:
         """A charge of what is due."""
         return ChargeClaim(reservation.token, attempt, method, self.due(reservation), reference)
 
-    async def confirm(self, *claims: ChargeClaim) -> list[ChargeDecision]:
-        return await scripts.confirm(self.store.redis, self.keys, claims, now_ms=self.now_ms)
+    async def confirm(self, *claims: ChargeClaim, simulated: bool = False) -> list[ChargeDecision]:
+        return await scripts.confirm(
+            self.store.redis, self.keys, claims, simulated=simulated, now_ms=self.now_ms
+        )
 
     async def confirmed(self, *claims: ChargeClaim) -> list[Confirm]:
         """The outcomes of `confirm`."""

@@ -11,6 +11,8 @@ import pytest
 from aiohttp import web
 
 from flashsale.api.app import build_app
+from flashsale.api.protocol import Runner
+from flashsale.process.http_worker import CUT_SECONDS
 from flashsale.settings import load_settings
 from tests.process.programs import Program, eventually
 from tests.support_http.client import ROOT_KEY, SECRET
@@ -91,7 +93,8 @@ async def app_on(store_url: str, env: Mapping[str, str] | None = None) -> AsyncI
         "FLASHSALE_SHOPPER_SECRET": SECRET,
         **(env or {}),
     }
-    runner = web.AppRunner(build_app(load_settings(settings, purpose="serve")), access_log=None)
+    app = build_app(load_settings(settings, purpose="serve"))
+    runner = Runner(app, fast_lane=True, access_log=None, shutdown_timeout=CUT_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
