@@ -6,10 +6,12 @@ stops, fills or reconfigures a server takes `own_server` instead, which nobody e
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from redis.asyncio import Redis
 
 from flashsale.process.embedded import EmbeddedValkey
@@ -24,12 +26,23 @@ from tests.support.shop import Shop
 PATIENCE_MS = 20_000
 """What a test that is about something else lets the server take: a busy machine is no failure."""
 
+# Of the profile that is in force here or in CI, all but the time that an example may take.
+settings.register_profile("patient", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("patient")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "breaks_the_books(reason): damages what is stored on purpose, so that it need not add up afterwards",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tests with the same name, xdist would run the last one only, and say nothing."""
+    twice = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if twice:
+        raise pytest.UsageError(f"several tests are called {', '.join(twice)}")
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def test_defaults_are_the_documented_ones() -> None:
     settings = load_settings({})
     assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8080, 1)
     assert settings.data_dir == Path("flashsale-data")
-    assert (settings.queue_limit, settings.batch_limit, settings.batches_in_flight) == (20_000, 128, 1)
+    assert (settings.queue_limit, settings.batch_limit, settings.batches_in_flight) == (20_000, 512, 2)
     assert (settings.request_deadline_ms, settings.redis_timeout_ms) == (2_000, 2_000)
     assert (settings.drain_seconds, settings.sweep_interval_ms) == (10.0, 100)
     assert (settings.log_format, settings.log_level) == ("auto", "info")

@@ -6,7 +6,7 @@ import pytest
 
 from flashsale.process.embedded import EmbeddedValkey
 from tests.support_http.client import Shop, new_sale_id
-from tests.support_http.server import Server
+from tests.support_http.server import Server, app_on
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +23,20 @@ def shared_server(server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFacto
 async def shop(shared_server: Server, valkey: str) -> AsyncIterator[Shop]:
     """A client of the shared server, whose store is empty and has to add up afterwards."""
     async with Shop(shared_server.url) as shop:
+        yield shop
+
+
+@pytest.fixture
+async def url(valkey: str) -> AsyncIterator[str]:
+    """A server in this process, for tests that look at what it does inside."""
+    async with app_on(valkey) as url:
+        yield url
+
+
+@pytest.fixture
+async def near(url: str) -> AsyncIterator[Shop]:
+    """A client of it."""
+    async with Shop(url) as shop:
         yield shop
 
 

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from tests.process.clients import Connection
+from tests.support_http.bad_requests import NO_HTTP
 from tests.support_http.client import ROOT_KEY, Shop, eventually, lines, token, untouched
 from tests.support_http.server import Server
 
@@ -82,29 +83,7 @@ async def test_head_of_an_open_sale(shop: Shop, sale: str) -> None:
         assert (await shop.ask("HEAD", path)).status == 200
 
 
-@pytest.mark.parametrize(
-    "request_head",
-    [
-        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: test\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: test\r\nX-Long: " + b"x" * 70_000 + b"\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: test\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(50_000)) + b"\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: test\r\nX-Nul: a\0b\r\n\r\n",
-        b"GET /\xff HTTP/1.1\r\nHost: test\r\n\r\n",
-        b"GET healthz HTTP/1.1\r\nHost: test\r\n\r\n",
-        b"GET /healthz HTTP/9.9\r\nHost: test\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\n\r\n",
-        b"POST /v1/sales/x/reservations HTTP/1.1\r\nHost: test\r\nContent-Length: -1\r\n\r\n",
-        b"POST /v1/sales/x/reservations HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-        b"POST /v1/sales/x/reservations HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
-        b"BREW /healthz HTTP/1.1\r\nHost: test\r\n\r\n",
-        b"no HTTP at all\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello\r\n\r\n",
-    ],
-    ids=[
-        "long-line", "long-header", "many-headers", "nul-in-header", "bytes-in-path", "relative", "version", "no-host",
-        "negative-length", "two-lengths", "length-and-chunked", "method", "garbage", "tls",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("request_head", NO_HTTP.values(), ids=NO_HTTP.keys())
 async def test_no_http(shop: Shop, shared_server: Server, request_head: bytes) -> None:
     status, headers, body = exchange(shared_server, request_head)
     assert status == 400

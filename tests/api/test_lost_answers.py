@@ -151,6 +151,7 @@ async def test_a_full_queue(own_server: EmbeddedValkey) -> None:
     env = {
         "FLASHSALE_QUEUE_LIMIT": "5",
         "FLASHSALE_BATCH_LIMIT": "1",
+        "FLASHSALE_BATCHES_IN_FLIGHT": "1",
         "FLASHSALE_REQUEST_DEADLINE_MS": "600000",
         "FLASHSALE_REDIS_TIMEOUT_MS": "600000",
     }

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from tests.process.clients import Connection
+from tests.support_http.bad_requests import ODD_ESCAPES
 from tests.support_http.client import ROOT_KEY, Shop, label, lines, new_sale_id, token, untouched
 from tests.support_http.server import Server
 
@@ -43,7 +44,7 @@ def ask(server: Server, method: str, path: bytes, credentials: str, body: object
     return status, json.loads(answer)["code"]
 
 
-@pytest.mark.parametrize("odd", [b"%FF", b"%C3%28", b"%ED%A0%80", b"%00", b"%"], ids=label)
+@pytest.mark.parametrize("odd", ODD_ESCAPES, ids=label)
 def test_escapes_that_are_no_text(shared_server: Server, odd: bytes) -> None:
     shopper = token("c-1")
     for method, path, credentials, code in (

@@ -6,7 +6,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +28,6 @@ from tests.support_http.server import Server, app_on
 
 KEY = {"Authorization": f"Bearer {ROOT_KEY}"}
 PATH = "/v1/orders/stream"
-
-
-@pytest.fixture
-async def url(valkey: str) -> AsyncIterator[str]:
-    """A server in this process."""
-    async with app_on(valkey) as url:
-        yield url
 
 
 @pytest.fixture

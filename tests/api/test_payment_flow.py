@@ -1,43 +1,32 @@
 """From a hold to an order and back, over HTTP, with a simulator that sends webhooks and a worker beside the server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from flashsale.process.embedded import EmbeddedValkey
-from tests.process.programs import Program
+from tests.support.books import faults_of
+from tests.support.house import House
 from tests.support.paying import click
-from tests.support.simulator import Simulator, run_simulator
 from tests.support_http.client import ROOT_KEY, Shop, eventually, lines, new_sale_id
-from tests.support_http.server import Server
 
 TERMS = {"methods": ["card", "alipay", "bank_transfer"], "deposit_percent": 10, "instalments": 36}
 
 
 @pytest.fixture(scope="module")
-def stack(
-    server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Simulator, Server]]:
-    folder = tmp_path_factory.mktemp("flow")
-    with run_simulator() as simulator:
-        # The store is emptied before each test, which an archive would not let pass.
-        own = {"FLASHSALE_RECONCILE_SECONDS": "0", "FLASHSALE_ARCHIVE": "none"}
-        env = {**simulator.env, **own, "FLASHSALE_SWEEP_INTERVAL_MS": "20"}
-        running = Server(folder / "serve", ["--redis-url", server.url], env=env)
-        worker = Program(["-m", "flashsale", "work", "--redis-url", server.url], folder, env)
-        simulator.stop()
-        simulator.start_again(webhook_url=f"{running.url}/v1/payments/simulator/events")
-        try:
-            yield simulator, running
-        finally:
-            worker.end()
-            running.stop()
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Its store is never emptied: the worker goes on with what no test has waited for, such as telling of an order."""
+    with House(tmp_path_factory.mktemp("flow"), env={"FLASHSALE_SWEEP_INTERVAL_MS": "20"}) as house:
+        yield house
+        house.end_worker()
+        faults = asyncio.run(faults_of(house.valkey.url))
+    assert not faults, "the books do not add up after these tests:\n" + "\n".join(faults)
 
 
 @pytest.fixture
-async def shop(stack: tuple[Simulator, Server], valkey: str) -> AsyncIterator[Shop]:
-    async with Shop(stack[1].url) as shop:
+async def shop(house: House) -> AsyncIterator[Shop]:
+    async with Shop(house.url) as shop:
         yield shop
 
 
@@ -72,14 +61,14 @@ async def ordered(shop: Shop, sale: str, customer: str, method: str = "card") ->
 
 
 @pytest.mark.parametrize("method", ["card", "alipay"])  # the money is taken afterwards, or at once
-async def test_from_hold_to_order(shop: Shop, stack: tuple[Simulator, Server], method: str) -> None:
+async def test_from_hold_to_order(shop: Shop, house: House, method: str) -> None:
     sale = await a_sale(shop)
     hold = await asked(shop, sale, "c-1", method)
     payment = hold["payment"]
     assert hold["status"] == "held"
     assert (payment["provider"], payment["method"], payment["attempt"]) == ("simulator", method, 1)
     assert payment["action"] == {"type": "redirect", "url": payment["action"]["url"]}
-    assert payment["action"]["url"].startswith(stack[0].url)
+    assert payment["action"]["url"].startswith(house.simulator.url)
     assert payment["wait_seconds"] is None
     await click(payment["action"]["url"])
     order = await until(shop, hold["id"], "c-1", status="paid")
@@ -110,9 +99,7 @@ async def test_after_a_decline_another_way_is_found(shop: Shop) -> None:
     assert (order["status"], order["payment"]["method"]) == ("confirmed", "bank_transfer")
 
 
-async def test_a_hold_that_is_cancelled_is_called_off_at_the_provider(
-    shop: Shop, stack: tuple[Simulator, Server]
-) -> None:
+async def test_a_hold_that_is_cancelled_is_called_off_at_the_provider(shop: Shop, house: House) -> None:
     sale = await a_sale(shop)
     hold = await asked(shop, sale, "c-1")
     gone = (await shop.cancel(hold["id"], "c-1")).must(200)
@@ -120,13 +107,13 @@ async def test_a_hold_that_is_cancelled_is_called_off_at_the_provider(
     assert gone["payment"]["action"] is None
 
     async def called_off() -> bool:
-        states = {each["id"]: each["status"] for each in stack[0].payments()}
+        states = {each["id"]: each["status"] for each in house.simulator.payments()}
         return bool(states[hold["payment"]["reference"]] == "cancelled")
 
     await eventually(called_off, "the provider knows")
 
 
-async def test_a_refund_puts_the_units_on_sale_again(shop: Shop, stack: tuple[Simulator, Server]) -> None:
+async def test_a_refund_puts_the_units_on_sale_again(shop: Shop, house: House) -> None:
     sale = await a_sale(shop, stock=1, limit_per_customer=1)
     order = await ordered(shop, sale, "c-1")
     for customer in ("c-2", "c-3", "c-4"):  # this worker knows by now
@@ -140,7 +127,7 @@ async def test_a_refund_puts_the_units_on_sale_again(shop: Shop, stack: tuple[Si
     (await shop.pay(order["id"], "c-1")).refused(409, "already_refunded")
     back = await until(shop, order["id"], "c-1", status="refunded")
     assert back["payment"]["reference"] == order["payment"]["reference"]
-    refunded = {each["id"]: each["refunded"] for each in stack[0].payments()}
+    refunded = {each["id"]: each["refunded"] for each in house.simulator.payments()}
     assert refunded[order["payment"]["reference"]] == 3_300_000
     (money,) = (await shop.audit(sale))["money"]
     assert (money["orders"]["count"], money["refunds"]["amount"]) == (0, 3_300_000)

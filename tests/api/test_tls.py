@@ -1,20 +1,15 @@
 """A store behind TLS that knows its users: `--redis-url rediss://user:password@...`."""
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from flashsale.process.embedded import EmbeddedValkey
 from flashsale.process.ports import ReservedPort
+from tests.support.certificate import write_certificate
 from tests.support_http.client import Shop, eventually, new_sale_id
 from tests.support_http.server import Server, app_on, debian_server
 
@@ -32,31 +27,6 @@ class Guarded:
     def url(self, user: str = USER, password: str = PASSWORD, *, certificate: bool = True) -> str:
         trust = f"?ssl_ca_certs={quote(str(self.certificate))}" if certificate else ""
         return f"rediss://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/0{trust}"
-
-
-def write_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that vouches for itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "cert.pem", folder / "key.pem"
-    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
-    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return paths
 
 
 @pytest.fixture

@@ -84,10 +84,27 @@ async def test_the_whole_view(shop: Shop) -> None:
     assert (held["amount"], held["amount_due"], held["currency"]) == (200, 20, "CNY")
     view = await shop.view(sale)
     assert view["items"] == [
-        {"sku": "a", "title": "The A", "price": 100, "stock": 5, "available": 3, "limit_per_customer": 2},
-        {"sku": "b", "title": "b", "price": 1, "stock": 0, "available": 0, "limit_per_customer": None},
+        {
+            "sku": "a",
+            "title": "The A",
+            "price": 100,
+            "stock": 5,
+            "available": 3,
+            "held": 2,
+            "limit_per_customer": 2,
+        },
+        {
+            "sku": "b",
+            "title": "b",
+            "price": 1,
+            "stock": 0,
+            "available": 0,
+            "held": 0,
+            "limit_per_customer": None,
+        },
     ]
     assert view["payment"] == payment
+    assert view["next_release_at"] == held["held_until"]
     assert (view["id"], view["limit_per_customer"], view["hold_seconds"]) == (sale, 3, 60)
     listed = (await shop.ask("GET", "/v1/sales")).must(200)["sales"]
     assert [{**each, "server_time": None} for each in listed] == [{**view, "server_time": None}]

@@ -147,7 +147,7 @@ async def check(shop: Shop, archive: Archive) -> None:
     assert books.refunded_amount == tally.refunded_amount
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_archivers_die_at_any_moment(shop: Shop, archive_url: str, valkey: str) -> None:
     archive = Archive.open(archive_url)
@@ -157,7 +157,7 @@ async def test_archivers_die_at_any_moment(shop: Shop, archive_url: str, valkey:
     archive.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_postgresql_dies_with_them(
     shop: Shop, postgres: Postgres, postgres_url: str, valkey: str

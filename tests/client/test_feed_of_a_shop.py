@@ -102,6 +102,7 @@ async def connected(trade: Trade) -> bool:
     )
 
 
+@pytest.mark.long
 async def test_server_and_publisher_die_again_and_again(trade: Trade, tmp_path: Path) -> None:
     dice = random.Random(11)
     found: list[Order] = []

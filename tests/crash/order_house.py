@@ -18,9 +18,10 @@ import psutil
 
 from flashsale.process.embedded import EmbeddedValkey
 from flashsale.process.ports import ReservedPort
-from tests.crash import instant_provider, order_system
+from tests.crash import order_system
 from tests.crash.journeys import quietly
 from tests.process.programs import ROOT, Program, eventually
+from tests.support import instant_provider
 from tests.support.postgres import Postgres
 from tests.support.server import binary
 from tests.support_http.server import Server

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -22,7 +23,12 @@ CUSTOMERS = 300
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("round_number", range(3))
+def rounds(count: int) -> list[Any]:
+    """So many, each killing at other moments; all but the first are for the long tests."""
+    return [0, *(pytest.param(number, marks=pytest.mark.long) for number in range(1, count))]
+
+
+@pytest.mark.parametrize("round_number", rounds(3))
 async def test_a_worker_is_killed(
     durable: EmbeddedValkey, servers: list[Server], tmp_path: Path, seed: int, round_number: int
 ) -> None:
@@ -38,7 +44,7 @@ async def test_a_worker_is_killed(
     await judge(crowd)
 
 
-@pytest.mark.parametrize("round_number", range(3))
+@pytest.mark.parametrize("round_number", rounds(3))
 async def test_the_store_is_killed(
     durable: EmbeddedValkey, servers: list[Server], tmp_path: Path, seed: int, round_number: int
 ) -> None:
@@ -66,7 +72,7 @@ def store_pid(data_dir: Path, before: list[int]) -> int:
     return eventually(look, "the store runs again")
 
 
-@pytest.mark.parametrize("round_number", range(2))
+@pytest.mark.parametrize("round_number", rounds(2))
 async def test_the_embedded_store_is_killed(
     servers: list[Server], tmp_path: Path, seed: int, round_number: int
 ) -> None:
@@ -85,7 +91,7 @@ async def test_the_embedded_store_is_killed(
     await judge(crowd)
 
 
-@pytest.mark.parametrize("round_number", range(2))
+@pytest.mark.parametrize("round_number", rounds(2))
 async def test_everything_is_killed(
     servers: list[Server], tmp_path: Path, seed: int, round_number: int
 ) -> None:

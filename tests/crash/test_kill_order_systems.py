@@ -232,7 +232,7 @@ def judge_archive(archive: Archive, sale: str, truth: Truth) -> None:
 @pytest.mark.parametrize(
     "size",
     [
-        pytest.param(Size(500, 1), id="small", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
+        pytest.param(Size(500, 1), id="small", marks=[pytest.mark.long, pytest.mark.timeout(300)]),
         pytest.param(Size(20_000, 4), id="large", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )

@@ -14,7 +14,8 @@ from flashsale.demo.definitions import load_sale
 from flashsale.demo.figures import Result
 from flashsale.demo.messages import Shares
 from flashsale.demo.run import DemoOptions, ServerStarter, run_demo
-from flashsale.demo.server import Address, Secrets, Trouble
+from flashsale.demo.server import Secrets, Trouble
+from flashsale.process.own_server import Address
 from tests.demo.lying_server import LyingServer, serving
 
 Demo = Callable[..., Awaitable[tuple[Result, str]]]

@@ -56,12 +56,14 @@ def instant(moment: datetime) -> str:
 class LyingServer:
     """One sale of one item in memory, its payment provider, and the feed of its orders."""
 
-    def __init__(self, lie: str = "", cuts_first: int = 0, busy_first: int = 0) -> None:
+    def __init__(self, lie: str = "", cuts_first: int = 0, busy_first: int = 0, early_first: int = 0) -> None:
         if lie and lie not in LIES:
             raise ValueError(lie)
         self.lie = lie
         self.cuts_left = cuts_first
         self.busy_left = busy_first
+        self.early_left = early_first
+        self.early = 0
         self.sale = ""
         self.definition: dict[str, Any] = {}
         self.granted: dict[str, dict[str, Any]] = {}
@@ -151,7 +153,9 @@ class LyingServer:
         customer = jwt.decode(token, options={"verify_signature": False})["sub"]
         key = request.headers["Idempotency-Key"]
         self.presses.append((customer, key))
-        if datetime.now(UTC) < datetime.fromisoformat(self.definition["opens_at"]):
+        if self.early_left > 0 or datetime.now(UTC) < datetime.fromisoformat(self.definition["opens_at"]):
+            self.early_left -= 1
+            self.early += 1
             return problem(409, "not_open", opens_at=self.definition["opens_at"])
         if self.busy_left > 0:
             self.busy_left -= 1

@@ -99,7 +99,6 @@ def test_a_small_sale_sells_out_exactly_and_is_paid_for(tmp_path: Path) -> None:
     assert result["sold_out"]
     assert (result["units"], result["sales"], result["shoppers"]) == (40, 40, 300)
     assert result["curve"][-1] == [result["last_unit_held_ms"], 40]
-    assert result["not_open_answers"] > 0
     assert result["sold_out_answers"] >= 260
     assert result["next_release_at"]
     assert result["record"]["ratio"] is None
@@ -132,7 +131,7 @@ def test_a_small_sale_sells_out_exactly_and_is_paid_for(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "giulia-milano.json").read_text()) == result
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_much_goes_wrong_between_the_shop_and_its_provider(tmp_path: Path) -> None:
     shares = "--decline 30 --walk-away 15 --late 25 --come-back 50"
     trouble = "--twice 40 --lost 30 --delayed 20"
@@ -146,7 +145,7 @@ def test_much_goes_wrong_between_the_shop_and_its_provider(tmp_path: Path) -> No
     assert payments["sold_again"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_data_directory_is_used_again_under_another_name(tmp_path: Path) -> None:
     names = []
     for _ in range(2):
@@ -158,7 +157,7 @@ def test_a_data_directory_is_used_again_under_another_name(tmp_path: Path) -> No
     assert names == ["maserati-levante", "maserati-levante-2"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sale_of_your_own_with_two_items_and_too_few_shoppers(tmp_path: Path) -> None:
     path = tmp_path / "shoes.json"
     items = [{"sku": "left", "price": 100, "stock": 30}, {"sku": "right", "price": 100, "stock": 500}]
@@ -222,19 +221,36 @@ def by_hand(commands: str) -> str:
     return done.stdout
 
 
+def wait_for_opening(url: str) -> None:
+    """Waits until the sale at this address has opened."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    states: list[str] = []
+    while states[-1:] != ["open"]:
+        assert time.monotonic() < deadline, states
+        with urllib.request.urlopen(url) as answer:
+            states.append(json.loads(answer.read())["state"])
+        time.sleep(0.2)
+    assert states[0] == "scheduled", "there is time to see how it counts down"
+
+
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the page is for people who have curl")
 def test_keep_leaves_a_server_to_buy_from_by_hand(tmp_path: Path) -> None:
     with playing(tmp_path, "--shoppers 60 --units 5 --countdown 1 --hold 2 --keep") as process:
         said = heard(process, "found in the warehouse")
-        page = said[said.index("  export FLASHSALE_URL") :]
-        printed = by_hand(page)
+        shop_page, console, url = (
+            found[1]
+            for found in re.finditer(r"^ +(?:shop page|console|address) +(http://\S+)$", said, re.MULTILINE)
+        )
+        assert f"{url}/s/" in shop_page
+        for page in (shop_page, console, f"{url}/docs"):
+            with urllib.request.urlopen(page) as answer:
+                assert answer.headers.get_content_type() == "text/html"
+        wait_for_opening(f"{url}/v1/sales/{shop_page.rpartition('/')[2]}")
+        printed = by_hand(said[said.index("  export FLASHSALE_URL") :])
         assert '"status":"confirmed"' in printed
         assert "clean  giulia-milano-by-hand" in printed
         assert '"available":9' in printed, "four of five are left, and five more have arrived"
-        url = re.search(r"address +(http://\S+)", said)
-        assert url is not None
-        with urllib.request.urlopen(f"{url[1]}/docs") as docs:
-            assert docs.status == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(WAIT_SECONDS) == 130
         assert left_of(tmp_path / "data") == []

@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from flashsale.demo.curve import NoMatplotlibError, draw_curve
+from flashsale.demo.curve import draw_curve
 from flashsale.demo.definitions import load_sale
 from flashsale.demo.figures import Moment, Result, Setting, latencies, result_of, staircase
 from flashsale.demo.messages import Answer, Clock, Done
 from flashsale.demo.ranks import percentile
 from flashsale.demo.server import Trouble
+from flashsale.verdict.report import MissingExtraError
 from tests.demo.stories import OPENS_AT_MS, PRICE, Story, answer, checkout, instant, unpaid
 
 
@@ -148,6 +149,6 @@ def test_a_picture_is_drawn_whatever_happened(tmp_path: Path, answers: list[Answ
 
 def test_without_matplotlib_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
-    with pytest.raises(NoMatplotlibError, match=r"pip install 'flashsale\[demo\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'flashsale\[demo\]'"):
         draw_curve(result(2, Story()), [], tmp_path / "curve.png")
     assert list(tmp_path.iterdir()) == []

@@ -58,19 +58,20 @@ async def test_a_lie_is_found_out(demo: Demo, lie: str) -> None:
 
 
 async def test_an_honest_server_is_green(demo: Demo) -> None:
-    server = LyingServer()
+    # A busy machine may be late for the presses before T0: some are told that they were early in any case.
+    server = LyingServer(early_first=7)
     result, printed = await demo(server)
     assert result.ok, result.findings
     assert result.sold_out
     assert (result.sales, result.units, result.shoppers) == (20, 20, 120)
     assert "Not one unit too many" in printed
     assert "opens in" in printed
-    early = result.not_open_answers
+    assert server.early >= 7
+    assert result.not_open_answers == server.early
     doubles = result.replays + result.sold_out_answers + result.sales - result.shoppers
-    assert early > 0
     assert doubles > 0
     back = result.payments.came_back
-    assert len(server.presses) == result.shoppers + early + doubles + back.presses
+    assert len(server.presses) == result.shoppers + server.early + doubles + back.presses
     presses = Counter(customer for customer, _ in server.presses)
     assert len(presses) == 120
     assert len(set(server.presses)) == 120, "a shopper has one Idempotency-Key, whatever happens"
@@ -87,6 +88,7 @@ async def test_an_honest_server_is_green(demo: Demo) -> None:
     assert server.feed.revoked == ["0123456789ab"]
 
 
+@pytest.mark.long
 async def test_those_who_do_not_pay_make_room_for_those_who_come_back(demo: Demo) -> None:
     shares = Shares(decline=30, walk_away=30, late=20, again=50, come_back=60)
     result, _ = await demo(LyingServer(), shares=shares)

@@ -1,4 +1,4 @@
-"""Workers of a shop: each with the desks, memory and connection that a process of its own would have."""
+"""Workers and feeds of a shop: each with the desks, memory and connection that a process of its own would have."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,9 +8,12 @@ import pytest
 
 from flashsale.engine.batcher import Queue
 from flashsale.engine.catalog import Catalog
+from flashsale.engine.feed import Feed
 from flashsale.engine.reservations import Reservations
 from flashsale.store.client import Store
+from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
+from tests.engine.feeds import FeedOf
 from tests.engine.worker import Worker
 from tests.support.sales import SALE, definition
 
@@ -56,3 +59,19 @@ def put(sale_store: SaleStore) -> Put:
         await sale_store.open_sale(sale, definition(stock, opens_ms=opens_ms, **terms))
 
     return put
+
+
+@pytest.fixture
+async def feed_of(store: Store, sale_store: SaleStore) -> AsyncIterator[FeedOf]:
+    """Makes feeds."""
+    made: list[tuple[Feed, OrderStore]] = []
+
+    def make(**options: Any) -> Feed:
+        orders = OrderStore(store)
+        made.append((Feed(sale_store, orders, **options), orders))
+        return made[-1][0]
+
+    yield make
+    for feed, orders in made:
+        await feed.close()
+        await orders.close()

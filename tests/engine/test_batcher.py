@@ -1,71 +1,28 @@
 """Natural batching, against a store whose answers come when the test says so."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
-from flashsale.engine.batcher import Batcher, BusyError, Decided, Queue
+from flashsale.engine.batcher import (
+    Batcher,
+    BusyError,
+    Decided,
+)
 from flashsale.model.outcomes import Reserve
-from flashsale.scripts.reserve import Batch, Claim, Decision, Refused
+from flashsale.scripts.reserve import Batch, Claim, Refused
 from flashsale.store.client import StoreUnavailableError
+from flashsale.store.lag import MOST_TIMES
+from tests.support.batches import VERSION, Post, answer, ask, customer, queue, turns
 from tests.support.sales import claim
-
-VERSION = 7
-
-
-def answer(claims: Sequence[Claim], outcome: Reserve = Reserve.SOLD_OUT) -> Batch:
-    decisions: list[Decision] = [Refused(outcome, sku=each.customer) for each in claims]
-    return Batch(0, VERSION, 0, 0, True, {}, decisions)
-
-
-class Post:
-    """Takes batches, and answers each when it is told to."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[str]] = []
-        self.replies: list[asyncio.Future[Batch]] = []
-        self.sent: list[Sequence[Claim]] = []
-        self.observed: list[tuple[Batch, float]] = []
-
-    async def send(self, claims: Sequence[Claim]) -> Batch:
-        reply: asyncio.Future[Batch] = asyncio.get_running_loop().create_future()
-        self.batches.append([each.customer for each in claims])
-        self.sent.append(claims)
-        self.replies.append(reply)
-        return await reply
-
-    def answer(self, number: int) -> None:
-        self.replies[number].set_result(answer(self.sent[number]))
-
-    def batcher(self, queue: Queue) -> Batcher:
-        return Batcher(
-            self.send, queue, observe=lambda batch, sent_at: self.observed.append((batch, sent_at))
-        )
-
-
-def queue(
-    *, limit: int = 1000, deadline_s: float = 60.0, batch_limit: int = 128, in_flight_limit: int = 1
-) -> Queue:
-    return Queue(limit, deadline_s, batch_limit, in_flight_limit)
-
-
-async def turns(count: int = 5) -> None:
-    """Lets the event loop do what is ready; no timer can come due in between."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-def customer(decided: Decided) -> str:
-    decision, version = decided
-    assert isinstance(decision, Refused)
-    assert version == VERSION
-    return decision.sku
 
 
 async def test_a_lone_claim_goes_out_at_once() -> None:
     post = Post()
-    future = post.batcher(queue()).submit(claim("ann"))
+    future = ask(post.batcher(queue()), claim("ann"))
     await turns()
     assert post.batches == [["ann"]]
     post.answer(0)
@@ -75,7 +32,7 @@ async def test_a_lone_claim_goes_out_at_once() -> None:
 async def test_claims_that_arrive_together_go_together() -> None:
     post = Post()
     batcher = post.batcher(queue())
-    futures = [batcher.submit(claim(name)) for name in "abc"]
+    futures = [ask(batcher, claim(name)) for name in "abc"]
     await turns()
     assert post.batches == [["a", "b", "c"]]
     post.answer(0)
@@ -85,10 +42,10 @@ async def test_claims_that_arrive_together_go_together() -> None:
 async def test_claims_gather_while_a_batch_is_under_way() -> None:
     post, counts = Post(), queue()
     batcher = post.batcher(counts)
-    futures = [batcher.submit(claim("a"))]
+    futures = [ask(batcher, claim("a"))]
     await turns()
     for name in "bcd":
-        futures.append(batcher.submit(claim(name)))
+        futures.append(ask(batcher, claim(name)))
         await turns()
     assert post.batches == [["a"]]
     assert counts.waiting == 3
@@ -105,7 +62,7 @@ async def test_claims_gather_while_a_batch_is_under_way() -> None:
 async def test_a_batch_has_a_limit() -> None:
     post = Post()
     batcher = post.batcher(queue(batch_limit=4))
-    futures = [batcher.submit(claim(f"{n}")) for n in range(10)]
+    futures = [ask(batcher, claim(f"{n}")) for n in range(10)]
     for number in range(3):
         await turns()
         post.answer(number)
@@ -116,7 +73,7 @@ async def test_a_batch_has_a_limit() -> None:
 async def test_several_batches_may_be_under_way_when_settings_say_so() -> None:
     post = Post()
     batcher = post.batcher(queue(batch_limit=2, in_flight_limit=2))
-    futures = [batcher.submit(claim(name)) for name in "abcdef"]
+    futures = [ask(batcher, claim(name)) for name in "abcdef"]
     await turns()
     assert post.batches == [["a", "b"], ["c", "d"]]
     post.answer(1)
@@ -130,15 +87,15 @@ async def test_several_batches_may_be_under_way_when_settings_say_so() -> None:
 async def test_a_full_queue_refuses_at_once_and_takes_more_when_it_is_not() -> None:
     post, counts = Post(), queue(limit=3)
     batcher, other = post.batcher(counts), post.batcher(counts)
-    futures = [batcher.submit(claim("sent"))]
+    futures = [ask(batcher, claim("sent"))]
     await turns()
-    futures += [batcher.submit(claim(name)) for name in "abc"]
+    futures += [ask(batcher, claim(name)) for name in "abc"]
     for full in (batcher, other):  # the bound is that of the worker, not of one sale
         with pytest.raises(BusyError):
-            full.submit(claim("late"))
+            ask(full, claim("late"))
     post.answer(0)
     await turns()
-    futures.append(batcher.submit(claim("later")))
+    futures.append(ask(batcher, claim("later")))
     post.answer(1)
     await turns()
     post.answer(2)
@@ -149,9 +106,9 @@ async def test_a_full_queue_refuses_at_once_and_takes_more_when_it_is_not() -> N
 async def test_a_claim_not_sent_in_time_is_refused_as_busy_and_never_sent() -> None:
     post, counts = Post(), queue(deadline_s=0.02)
     batcher = post.batcher(counts)
-    sent = batcher.submit(claim("sent"))
+    sent = ask(batcher, claim("sent"))
     await turns()
-    waiting = batcher.submit(claim("waiting"))
+    waiting = ask(batcher, claim("waiting"))
     with pytest.raises(BusyError):
         await waiting
     with pytest.raises(StoreUnavailableError) as lost:
@@ -170,7 +127,7 @@ async def test_deadlines_come_in_the_order_of_the_claims() -> None:
     order: list[str] = []
 
     def submit(name: str) -> "asyncio.Future[Decided]":
-        future = batcher.submit(claim(name))
+        future = ask(batcher, claim(name))
         future.add_done_callback(lambda done: order.append(f"{name}: {type(done.exception()).__name__}"))
         return future
 
@@ -196,9 +153,9 @@ async def test_deadlines_come_in_the_order_of_the_claims() -> None:
 async def test_a_failed_call_is_told_to_each_of_its_callers_and_the_next_goes_on() -> None:
     post = Post()
     batcher = post.batcher(queue())
-    futures = [batcher.submit(claim(name)) for name in "ab"]
+    futures = [ask(batcher, claim(name)) for name in "ab"]
     await turns()
-    futures.append(batcher.submit(claim("c")))
+    futures.append(ask(batcher, claim("c")))
     post.replies[0].set_exception(StoreUnavailableError("away", applied=False))
     for future in futures[:2]:
         with pytest.raises(StoreUnavailableError, match="away") as caught:
@@ -212,22 +169,77 @@ async def test_a_failed_call_is_told_to_each_of_its_callers_and_the_next_goes_on
 async def test_even_an_error_of_ours_reaches_the_callers() -> None:
     post = Post()
     batcher = post.batcher(queue())
-    futures = [batcher.submit(claim(name)) for name in "ab"]
+    futures = [ask(batcher, claim(name)) for name in "ab"]
     await turns()
     post.replies[0].set_exception(ValueError("a bug"))
     for future in futures:
         with pytest.raises(ValueError, match="a bug"):
             await future
-    again = batcher.submit(claim("c"))
+    again = ask(batcher, claim("c"))
     await turns()
     post.answer(1)
     assert customer(await again) == "c"
 
 
+async def test_a_batch_that_cannot_even_be_sent_keeps_no_place_of_another() -> None:
+    post = Post()
+
+    def send(claims: Sequence[Claim], *told: Callable[..., None]) -> None:
+        if claims[0].customer == "a":
+            raise ValueError("a bug")
+        post.send(claims, *told)
+
+    batcher = Batcher(send, queue(), observe=lambda _batch, _sent_at: None)
+    futures = [ask(batcher, claim("a"))]
+    await turns()
+    futures.append(ask(batcher, claim("b")))
+    await turns()
+    with pytest.raises(ValueError, match="a bug"):
+        await futures[0]
+    post.answer(0)
+    assert customer(await futures[1]) == "b"
+
+
+async def test_whoever_is_told_that_it_took_too_long_may_ask_again_and_one_timer_waits() -> None:
+    """As a connection does on which the next request is waiting already."""
+    timers: list[asyncio.TimerHandle] = []
+    often = asyncio.Event()
+
+    class Clock:
+        """The event loop, with an eye on its timers."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(asyncio.get_running_loop(), name)
+
+        def call_at(self, *args: Any) -> asyncio.TimerHandle:
+            timers.append(asyncio.get_running_loop().call_at(*args))
+            return timers[-1]
+
+    class Asking:
+        times = 0
+
+        def decided(self, *_: object) -> None: ...
+
+        def failed(self, _error: BaseException) -> None:
+            self.times += 1
+            if self.times >= 8:
+                often.set()
+            batcher.submit(claim(f"again-{self.times}"), self)
+
+    asking = Asking()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flashsale.engine.batcher.asyncio.get_running_loop", Clock)
+        batcher = Batcher(lambda *_: None, queue(deadline_s=0.01), observe=lambda _batch, _sent_at: None)
+    batcher.submit(claim("first"), asking)
+    await often.wait()
+    now = asyncio.get_running_loop().time()
+    assert sum(not timer.cancelled() and timer.when() > now for timer in timers) <= 1
+
+
 async def test_a_caller_who_goes_away_disturbs_nobody() -> None:
     post, counts = Post(), queue()
     batcher = post.batcher(counts)
-    futures = [batcher.submit(claim(name)) for name in "abc"]
+    futures = [ask(batcher, claim(name)) for name in "abc"]
     futures[1].cancel()
     await turns()
     futures[0].cancel()
@@ -239,9 +251,9 @@ async def test_a_caller_who_goes_away_disturbs_nobody() -> None:
 async def test_claims_asked_to_ask_again_do_so_first_and_in_order() -> None:
     post, counts = Post(), queue()
     batcher = post.batcher(counts)
-    futures = [batcher.submit(claim(name)) for name in "abcd"]
+    futures = [ask(batcher, claim(name)) for name in "abcd"]
     await turns()
-    futures.append(batcher.submit(claim("e")))
+    futures.append(ask(batcher, claim("e")))
     decisions = [Refused(Reserve.SOLD_OUT, sku=name) for name in "abcd"]
     decisions[0] = decisions[2] = Refused(Reserve.RECLAIMING)
     post.replies[0].set_result(Batch(0, VERSION, 0, 0, True, {}, [*decisions]))
@@ -254,20 +266,21 @@ async def test_claims_asked_to_ask_again_do_so_first_and_in_order() -> None:
 
 
 async def test_asking_again_has_the_deadline_of_the_first_time() -> None:
-    async def never(claims: Sequence[Claim]) -> Batch:
-        await asyncio.sleep(0.001)
-        return answer(claims, Reserve.RECLAIMING)
+    def never(
+        claims: Sequence[Claim], decided: Callable[[Batch], None], _failed: Callable[[BaseException], None]
+    ) -> None:
+        asyncio.get_running_loop().call_later(0.001, decided, answer(claims, Reserve.RECLAIMING))
 
     batcher = Batcher(never, queue(deadline_s=0.05), observe=lambda _batch, _sent_at: None)
     with pytest.raises((BusyError, StoreUnavailableError)):
-        await batcher.submit(claim("a"))
+        await ask(batcher, claim("a"))
 
 
 async def test_whoever_observes_is_told_when_the_batch_was_sent() -> None:
     post = Post()
     batcher = post.batcher(queue())
     submitted_at = batcher.now()
-    future = batcher.submit(claim("ann"))
+    future = ask(batcher, claim("ann"))
     await turns()
     asked_at = batcher.now()
     post.answer(0)
@@ -275,3 +288,33 @@ async def test_whoever_observes_is_told_when_the_batch_was_sent() -> None:
     ((batch, sent_at),) = post.observed
     assert len(batch.decisions) == 1
     assert submitted_at <= sent_at <= asked_at
+
+
+async def test_what_came_while_the_process_was_busy_is_no_silence() -> None:
+    """The answer is there when the deadline is looked at, and is read after it: as when thousands came at once."""
+    post = Post()
+    batcher = post.batcher(queue(deadline_s=0.1))
+    sent = ask(batcher, claim("ann"))
+    await turns()
+    waiting = ask(batcher, claim("bob"))
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.15, post.answer, 0)  # behind the deadline, in the order of timers
+    time.sleep(0.3)  # noqa: ASYNC251 (a busy process is what this is about)
+    assert customer(await sent) == "ann"
+    await turns()
+    post.answer(1)
+    assert customer(await waiting) == "bob"
+
+
+async def test_being_busy_again_and_again_gives_no_more_time() -> None:
+    post = Post()
+    batcher = post.batcher(queue(deadline_s=0.1))
+    claims = [ask(batcher, claim("ann"))]
+    await turns()
+    claims.append(ask(batcher, claim("bob")))
+    for _ in range(MOST_TIMES + 1):
+        time.sleep(0.3)  # noqa: ASYNC251 (a busy process is what this is about)
+        await asyncio.sleep(0.01)
+    await asyncio.wait(claims, timeout=10)
+    assert isinstance(claims[0].exception(), StoreUnavailableError)
+    assert isinstance(claims[1].exception(), BusyError)

@@ -4,29 +4,25 @@ import asyncio
 import os
 import random
 import signal
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import orjson
 import pytest
 
 from flashsale.engine import feed as feeds
-from flashsale.engine.feed import Feed, type_of
+from flashsale.engine.feed import Feed
 from flashsale.engine.refusals import CursorAheadError, CursorExpiredError, TooManyReadersError
 from flashsale.engine.window import Window
 from flashsale.model.cursor import Cursor
+from flashsale.model.events import type_of
 from flashsale.process.embedded import EmbeddedValkey
 from flashsale.store.client import Store, StoreUnavailableError
 from flashsale.store.orders import OrderStore, Published
 from flashsale.store.sales import SaleStore
+from tests.engine.feeds import LARGE, FeedOf, read_all
 from tests.support.selling import Books, Seller, publish_all, publishing
-
-PATIENCE_S = 60.0
-LARGE = 1 << 20
-
-FeedOf = Callable[..., Feed]
+from tests.support_http.client import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -37,42 +33,10 @@ async def orders(store: Store) -> AsyncIterator[OrderStore]:
 
 
 @pytest.fixture
-async def feed_of(sale_store: SaleStore, orders: OrderStore) -> AsyncIterator[FeedOf]:
-    """Makes feeds, each as a process of its own would have it, but for the connection."""
-    made: list[Feed] = []
-
-    def make(**options: Any) -> Feed:
-        made.append(Feed(sale_store, orders, **options))
-        return made[-1]
-
-    yield make
-    for feed in made:
-        await feed.close()
-
-
-@pytest.fixture
 async def seller(store: Store, sale_store: SaleStore) -> Seller:
     seller = Seller(store, sale_store, "giulia")
     await seller.begin()
     return seller
-
-
-async def eventually(look: Callable[[], Awaitable[bool]], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not await look():
-        assert time.monotonic() < deadline, f"never came true: {what}"
-        await asyncio.sleep(0.01)
-
-
-async def read_all(feed: Feed, cursor: Cursor | None = None, **wanted: Any) -> list[Published]:
-    """Everything there is now."""
-    found: list[Published] = []
-    with feed.reader(cursor or Cursor(), **wanted) as reader:
-        while True:
-            batch = await reader.take(7, LARGE)
-            found += batch.events
-            if not batch.more:
-                return found
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from flashsale.model.reservation import Reservation, State
 from flashsale.providers.protocol import PaymentState, ProviderPayment
 from flashsale.settings import load_settings
 from flashsale.store.payments import PaymentStore
-from tests.support.ledger_provider import Ledger
+from tests.support.ledger_provider import Ledger, payment_for
 from tests.support.shop import Shop
 
 
@@ -26,7 +26,13 @@ async def till(shop: Shop) -> AsyncIterator[Till]:
     await shop.open({"car": 10}, opens_ms=shop.now_ms, hold_seconds=3600)
     payments, ledger = PaymentStore(shop.store), Ledger()
     catalog = Catalog(shop.sale_store)
-    yield Till.of(load_settings({}), payments, shop.sale_store, catalog, {ledger.name: ledger})
+    yield Till.of(
+        load_settings({"FLASHSALE_PAYMENT_PROVIDER": "simulator"}),
+        payments,
+        shop.sale_store,
+        catalog,
+        {ledger.name: ledger},
+    )
     await payments.close()
 
 
@@ -34,17 +40,7 @@ async def charged(shop: Shop, till: Till, customer: str, number: int) -> tuple[R
     """A hold that is paid for, and nobody has told us."""
     held = await shop.hold(customer)
     await shop.pay(held)
-    due = shop.due(held)
-    payment = ProviderPayment(
-        id=f"pay-{number}",
-        state=PaymentState.PAID,
-        amount=due.amount,
-        currency=due.currency,
-        shop=till.name,
-        reservation=f"{shop.sale}.0.{held.token}",
-        attempt=1,
-        method="card",
-    )
+    payment = payment_for(shop, held, f"pay-{number}", account=till.name)
     ledger = till.providers["simulator"]
     assert isinstance(ledger, Ledger)
     ledger.payments_by_id[payment.id] = payment

@@ -42,7 +42,7 @@ def memory(*, sent_at: float = 100.0, next_release_ms: int = 0) -> Memory:
 def test_it_answers_for_an_item_just_seen_sold_out() -> None:
     answer = memory(next_release_ms=NOW_MS + 9000).answer("car", "cem", 100.001)
     assert answer is not None
-    assert (answer.held, answer.next_release_ms) == (3, NOW_MS + 9000)
+    assert (answer.held_by_others, answer.next_release_ms) == (3, NOW_MS + 9000)
 
 
 def test_what_it_has_not_seen_it_does_not_know() -> None:

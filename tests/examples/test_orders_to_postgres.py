@@ -93,6 +93,7 @@ async def test_every_order_is_there_once(trade: Trade, database: str, start: Cal
     assert trade.key not in example.out() + example.err()
 
 
+@pytest.mark.long
 async def test_killed_again_and_again(trade: Trade, database: str, start: Callable[[], Example]) -> None:
     dice = random.Random(9)
     for _ in range(6):

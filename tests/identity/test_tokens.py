@@ -21,7 +21,8 @@ NOW = 1_800_000_000.5
 PRIVATE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_PRIVATE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 PUBLIC_PEM = PRIVATE_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-CLAIMS = {"sub": "c-17", "aud": "flashsale", "iat": int(NOW) - 60, "exp": int(NOW) + 600}
+ENDS = int(NOW) + 600
+CLAIMS = {"sub": "c-17", "aud": "flashsale", "iat": int(NOW) - 60, "exp": ENDS}
 
 
 def segment(value: object) -> str:
@@ -46,7 +47,7 @@ def tokens(request: pytest.FixtureRequest) -> ShopperTokens:
     both = ShopperTokens(SECRET, PUBLIC_PEM)
     if request.param == "known header":
         assert both.verify(signed(CLAIMS), NOW) == "c-17"
-        assert both._read_usual(signed(CLAIMS), NOW) == "c-17"
+        assert both._read_usual(signed(CLAIMS), NOW) == ("c-17", CLAIMS["exp"])
     return both
 
 
@@ -275,12 +276,66 @@ def test_known_headers_are_bounded_and_only_learnt_from_good_tokens() -> None:
     assert len(tokens._headers_known) == 32
 
 
+class Clock:
+    """This machine's clock, as the test says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = float(NOW)
+        monkeypatch.setattr("flashsale.identity.tokens.time", self)
+
+    def time(self) -> float:
+        return self.now
+
+
+def test_a_good_token_is_read_once_and_ends_when_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, tokens = Clock(monkeypatch), ShopperTokens(SECRET, PUBLIC_PEM)
+    readings: list[str] = []
+    reading = tokens._read_any
+
+    def read(token: str, now: float) -> tuple[str, float]:
+        readings.append(token)
+        return reading(token, now)
+
+    monkeypatch.setattr(tokens, "_read_any", read)
+    token = signed(CLAIMS)
+    for _ in range(3):
+        assert tokens.verify(token) == "c-17"
+    assert len(readings) == 1
+    clock.now = ENDS - 0.001
+    assert tokens.verify(token) == "c-17"
+    clock.now = ENDS
+    with pytest.raises(TokenError, match="has expired"):
+        tokens.verify(token)
+
+
+def test_a_refused_token_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, tokens = Clock(monkeypatch), ShopperTokens(SECRET, None)
+    early = signed(CLAIMS | {"nbf": NOW + 60})
+    for token in (early, signed(CLAIMS, secret=OTHER_SECRET), "a.b.c", ""):
+        with pytest.raises(TokenError):
+            tokens.verify(token)
+    assert tokens._known == tokens._known_before == {}
+    clock.now += 60
+    assert tokens.verify(early) == "c-17"
+
+
+def test_not_every_token_is_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+    monkeypatch.setattr("flashsale.identity.tokens.MOST_REMEMBERED", 3)
+    tokens = ShopperTokens(SECRET, None)
+    for number in range(20):
+        assert tokens.verify(signed(CLAIMS | {"sub": f"c-{number}"})) == f"c-{number}"
+        assert len(tokens._known) <= 3
+        assert len(tokens._known_before) <= 3
+    assert len(tokens._known) + len(tokens._known_before) > 3
+
+
 @pytest.mark.parametrize("secret", ["s", SECRET, "x" * 63, "x" * 64, "x" * 65, "x" * 500, "schlüssel-🗝" * 3])
 def test_secrets_of_any_length_sign_what_the_library_verifies(secret: str) -> None:
     tokens = ShopperTokens(secret, None)
     for _ in range(2):
         assert tokens.verify(signed(CLAIMS, secret=secret), NOW) == "c-17"
-    assert tokens._read_usual(signed(CLAIMS, secret=secret), NOW) == "c-17"
+    assert tokens._read_usual(signed(CLAIMS, secret=secret), NOW) == ("c-17", CLAIMS["exp"])
     assert tokens._read_usual(signed(CLAIMS, secret=secret + "x"), NOW) is None
 
 

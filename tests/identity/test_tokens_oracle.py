@@ -53,7 +53,7 @@ def known() -> ShopperTokens:
     tokens = ShopperTokens(SECRET, None)
     usual = token_of(json.dumps({"sub": "c", "aud": "flashsale", "exp": FAR}).encode())
     assert tokens.verify(usual) == "c"
-    assert tokens._read_usual(usual, 0.0) == "c"
+    assert tokens._read_usual(usual, 0.0) == ("c", FAR)
     return tokens
 
 
@@ -87,7 +87,7 @@ def is_stricter(claims: dict[str, Any]) -> bool:
         return True
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(claims=claims_made_up, ascii_only=st.booleans())
 @example(claims={"sub": "c", "aud": "flashsale", "exp": FAR, "exp2": float("nan")}, ascii_only=True)
 @example(claims={"sub": "c", "aud": "flashsale", "exp": FAR, "extra": 2**64}, ascii_only=True)
@@ -100,10 +100,10 @@ def test_both_decide_the_same_about_signed_claims(claims: dict[str, Any], ascii_
     expected = None if is_stricter(claims) else by_library(token)
     assert by_us(tokens, token) == expected
     fast = tokens._read_usual(token, 2_000_000_000.0)
-    assert fast is None or fast == expected
+    assert fast is None or fast == (expected, claims["exp"])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(payload=st.binary(max_size=80) | st.text(max_size=40).map(str.encode))
 @example(payload=json.dumps({"sub": "c", "aud": "flashsale", "exp": FAR}).encode("utf-16"))
 @example(payload=b'\xef\xbb\xbf{"sub":"c","aud":"flashsale","exp":40000000000}')
@@ -128,7 +128,7 @@ def mutations(draw: st.DrawFn) -> str:
     return "" if token == good else token
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(token=mutations())
 @example(token="")
 def test_every_mutation_is_refused_by_both(token: str) -> None:

@@ -190,6 +190,9 @@ def test_a_contradiction_is_named_with_its_fact(case: str) -> None:
 UNFOUNDED: dict[str, list[Fact]] = {
     "unknown, but granted": before(8, refused(ANN, "s:1", Confirm.UNKNOWN_RESERVATION, AT)),
     "not asked for, but unknown": before(8, refused(STRANGER, "s:1", Confirm.NOT_REQUESTED, AT)),
+    "of the simulator, and of nobody's": before(
+        8, refused(ANN, "s:1", Confirm.WRONG_PROVIDER, AT, amount=200)
+    ),
     "wrong, and right": before(8, refused(ANN, "s:1", Confirm.WRONG_AMOUNT, AT, amount=200)),
     "paid twice, and not once": before(8, refused(ANN, "s:1", Confirm.PAID_TWICE, AT, amount=200)),
     "paid twice, of the wrong amount": before(10, refused(ANN, "s:1", Confirm.PAID_TWICE, AT, amount=1)),
@@ -227,6 +230,22 @@ FOUNDED: dict[str, list[Fact]] = {
         18, held("e" * 16, "eve", 5, ("car", 3), at_ms=END), refused(CEM, "s:1", Confirm.SOLD_OUT, END)
     ),
 }
+
+
+def test_simulated_money_is_no_money_for_a_sale_that_is_no_rehearsal() -> None:
+    charge = refused(ANN, "simulator:1", Confirm.WRONG_PROVIDER, AT, amount=7)
+    assert replayed(before(8, charge)).ledger.charges["simulator:1"].fate is Fate.REFUNDING
+
+
+def test_a_rehearsal_takes_simulated_money_only() -> None:
+    first = opened(definition({"car": 3}, rehearsal=True, hold_seconds=60).canonical())
+    hold = [restocked("car", 3), first, held(ANN, "ann", 1)]
+    replayed(renumbered([*hold, confirmed(ANN, "simulator:1", AT)]))
+    replayed(renumbered([*hold, refused(ANN, "s:1", Confirm.WRONG_PROVIDER, AT)]))
+    error = error_of(renumbered([*hold, confirmed(ANN, "s:1", AT)]))
+    assert "s:1 has paid for a rehearsal, and is no simulated charge" in error.detail
+    error = error_of(renumbered([*hold, refused(ANN, "simulator:1", Confirm.WRONG_PROVIDER, AT)]))
+    assert "there is no reason to" in error.detail
 
 
 @pytest.mark.parametrize("case", FOUNDED)

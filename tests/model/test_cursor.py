@@ -1,7 +1,7 @@
 """Cursors: what they keep, and what is not one."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flashsale.model.cursor import Cursor, CursorError
@@ -10,14 +10,12 @@ SALES = st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True)
 PLACES = st.dictionaries(SALES, st.integers(1, (1 << 63) - 1), max_size=30)
 
 
-@settings(deadline=None)
 @given(PLACES)
 def test_a_cursor_keeps_every_sequence(sequences: dict[str, int]) -> None:
     cursor = Cursor.decode(Cursor.at(sequences).encode())
     assert {sale: cursor.of(sale) for sale in sequences} == sequences
 
 
-@settings(deadline=None)
 @given(PLACES, SALES)
 def test_an_unknown_sale_is_at_its_beginning(sequences: dict[str, int], sale: str) -> None:
     assert sale in sequences or Cursor.at(sequences).of(sale) == 0
@@ -45,7 +43,6 @@ def test_anything_else_is_refused(text: str) -> None:
         Cursor.decode(text)
 
 
-@settings(deadline=None)
 @given(PLACES, st.data())
 def test_what_was_cut_is_refused(sequences: dict[str, int], data: st.DataObject) -> None:
     text = Cursor.at(sequences).encode()
@@ -53,7 +50,6 @@ def test_what_was_cut_is_refused(sequences: dict[str, int], data: st.DataObject)
         Cursor.decode(text[: data.draw(st.integers(0, len(text) - 1))])
 
 
-@settings(deadline=None)
 @given(PLACES, st.data())
 def test_what_was_changed_is_refused(sequences: dict[str, int], data: st.DataObject) -> None:
     text = Cursor.at(sequences).encode()

@@ -5,7 +5,7 @@ from flashsale.model.ids import (
     ReservationId,
     derived_token,
     is_sale_id,
-    new_token,
+    new_tokens,
     parse_reservation_id,
 )
 
@@ -49,7 +49,7 @@ def test_what_cannot_be_a_reservation_id_is_none() -> None:
 
 
 def test_new_tokens_fit_into_ids_and_differ() -> None:
-    tokens = {new_token() for _ in range(1000)}
+    tokens = {*new_tokens(500), *new_tokens(500)}
     assert len(tokens) == 1000
     assert all(parse_reservation_id(f"s.0.{token}") for token in tokens)
 

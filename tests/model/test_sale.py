@@ -3,12 +3,14 @@
 import copy
 from typing import Any
 
+import orjson
 import pytest
 
 from flashsale.model.currency import DECIMALS
 from flashsale.model.faults import Fault, InvalidError
 from flashsale.model.sale import MAX_PRICE, MAX_UNITS, SaleDefinition, parse_definition
 from flashsale.model.schedule import Schedule
+from flashsale.model.terms import Terms
 
 GOOD: dict[str, Any] = {
     "title": "Alfa Romeo Giulia Milano",
@@ -252,3 +254,25 @@ def test_the_terms_are_those_of_the_schedule() -> None:
 def test_an_amount_of_an_unknown_item_is_an_error() -> None:
     with pytest.raises(KeyError):
         parse_definition(GOOD).amount((("other", 1),))
+
+
+def test_only_a_rehearsal_says_so_in_its_canonical_form() -> None:
+    """What earlier versions have stored is the same, byte for byte, and they can read it."""
+    plain, named, rehearsal = (
+        parse_definition({**GOOD, **extra}) for extra in ({}, {"rehearsal": False}, {"rehearsal": True})
+    )
+    assert plain.canonical() == named.canonical()
+    assert b"rehearsal" not in plain.canonical()
+    assert orjson.loads(rehearsal.canonical()) == {**orjson.loads(plain.canonical()), "rehearsal": True}
+    assert SaleDefinition.model_validate_json(rehearsal.canonical()) == rehearsal
+    assert (Terms.read(plain.canonical()).rehearsal, Terms.read(rehearsal.canonical()).rehearsal) == (
+        False,
+        True,
+    )
+
+
+@pytest.mark.parametrize("value", [1, 0, "true", None, []])
+def test_rehearsal_is_true_or_false(value: object) -> None:
+    with pytest.raises(InvalidError) as error:
+        parse_definition({**GOOD, "rehearsal": value})
+    assert [fault.field for fault in error.value.faults] == ["rehearsal"]

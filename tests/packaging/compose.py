@@ -27,6 +27,7 @@ from tests.packaging.checkout import ROOT
 
 VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?:(?P<rule>:[-?])(?P<rest>[^{}]*))?\}|(?P<wrong>.?))")
 START_SECONDS = 60.0
+HOSTS_OF_SIMULATOR = ("load-simulator", "127.0.0.1")
 
 
 class InterpolationError(Exception):
@@ -114,6 +115,9 @@ class Stack:
     path: str
     valkey_port: int = field(default_factory=free_port)
     server_port: int = field(default_factory=free_port)
+    simulator_port: int = field(default_factory=free_port)
+    master_port: int = field(default_factory=free_port)
+    web_port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def here(self, text: str) -> str:
@@ -124,10 +128,21 @@ class Stack:
             "/data": str(self.folder / "data"),
             "6379": str(self.valkey_port),
             "8080": str(self.server_port),
+            "8081": str(self.simulator_port),
+            "8089": str(self.web_port),
+            "5557": str(self.master_port),
+            "load-master": "127.0.0.1",
+            "/loadtest": str(ROOT / "loadtest"),
+            "/report": str(self.folder / "report"),
         }
         if text in whole:
             return whole[text]
-        addresses = {"@valkey:6379/": f"@127.0.0.1:{self.valkey_port}/", ":8080/": f":{self.server_port}/"}
+        addresses = {
+            "//server:8080": f"//127.0.0.1:{self.server_port}",
+            "@valkey:6379/": f"@127.0.0.1:{self.valkey_port}/",
+            ":8080/": f":{self.server_port}/",
+        }
+        addresses |= {f"//{name}:8081": f"//127.0.0.1:{self.simulator_port}" for name in HOSTS_OF_SIMULATOR}
         addresses["sqlite:////archive/"] = f"sqlite:///{self.folder}/archive/"
         for there, here in addresses.items():
             text = text.replace(there, here)
@@ -136,20 +151,21 @@ class Stack:
     def environment(self, name: str) -> dict[str, str]:
         """What the service sees: its `env_file`, its `environment`, and where programs are."""
         service = self.services[name]
-        given = self.env_file if service.get("env_file") else {}
+        given = {k: self.here(v) for k, v in self.env_file.items()} if service.get("env_file") else {}
         ours = {key: self.here(str(value)) for key, value in service.get("environment", {}).items()}
         return {**given, **ours, "PATH": self.path, "HOME": str(self.folder)}
 
-    def start(self, name: str) -> None:
-        """Start the service by its own command line."""
-        for volume in ("data", "archive"):
+    def start(self, name: str, container: str = "", **environment: str) -> None:
+        """Start the service by its own command line; a second container of it has a name of its own."""
+        container = container or name
+        for volume in ("data", "archive", "report"):
             (self.folder / volume).mkdir(exist_ok=True)
-        (self.folder / f"cwd-{name}").mkdir(exist_ok=True)
-        with self.log(name).open("ab") as log:
-            self.processes[name] = subprocess.Popen(
+        (self.folder / f"cwd-{container}").mkdir(exist_ok=True)
+        with self.log(container).open("ab") as log:
+            self.processes[container] = subprocess.Popen(
                 [self.here(part) for part in self.services[name]["command"]],
-                cwd=self.folder / f"cwd-{name}",
-                env=self.environment(name),
+                cwd=self.folder / f"cwd-{container}",
+                env={**self.environment(name), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,4 +1,4 @@
-"""deploy/Dockerfile without a container engine: its first stage, carried out below a folder."""
+"""deploy/Dockerfile without a container engine: the stages that build, carried out below a folder."""
 
 import io
 import os
@@ -43,9 +43,27 @@ def stages() -> tuple[tuple[Instruction, ...], ...]:
     return tuple(tuple(stage) for stage in found)
 
 
+def number_of(name: str) -> int:
+    """The place of the stage of this name."""
+    (found,) = (at for at, stage in enumerate(stages()) if stage[0].value.endswith(f" AS {name}"))
+    return found
+
+
+def base_of(stage: int) -> str:
+    """What a stage begins with: the name of an image, or of a stage before it."""
+    return stages()[stage][0].value.split(" AS ")[0]
+
+
+def whole(stage: int) -> tuple[Instruction, ...]:
+    """The instructions of a stage, behind those of the stage that it begins with."""
+    base = base_of(stage)
+    before = whole(number_of(base)) if ":" not in base else ()
+    return (*before, *stages()[stage])
+
+
 def values(stage: int, verb: str) -> list[str]:
-    """The values of every such instruction of a stage."""
-    return [instruction.value for instruction in stages()[stage] if instruction.verb == verb]
+    """The values of every such instruction of a stage, and of the stage that it begins with."""
+    return [instruction.value for instruction in whole(stage) if instruction.verb == verb]
 
 
 @cache
@@ -81,8 +99,8 @@ def context_files(source: Path) -> list[Path]:
     return [path for path in files() if (path == source or source in path.parents) and is_sent(path)]
 
 
-def build(root: Path) -> None:
-    """Carry out the first stage below `root`, with this machine's Python and its pip settings.
+def build(root: Path, stage: int = 0) -> None:
+    """Carry out a stage that builds below `root`, with this machine's Python and its pip settings.
 
     Raises subprocess.CalledProcessError when a RUN instruction fails.
     """
@@ -97,7 +115,7 @@ def build(root: Path) -> None:
     def here(text: str) -> str:
         return STAGE_FOLDERS.sub(lambda match: f"{root}{match[0]}", text)
 
-    for instruction in stages()[0][1:]:
+    for instruction in whole(stage):
         match instruction.verb:
             case "ENV":
                 # pip's cache is kept, as this machine's is no layer of an image.
@@ -107,10 +125,12 @@ def build(root: Path) -> None:
                 folder.mkdir(parents=True)
             case "COPY":
                 _copy(instruction, folder)
+            case "FROM":
+                continue
             case "RUN":
                 subprocess.run(["/bin/sh", "-ec", here(instruction.value)], cwd=folder, env=env, check=True)
             case verb:
-                raise NotImplementedError(f"the first stage has an instruction not known here: {verb}")
+                raise NotImplementedError(f"a stage that builds has an instruction not known here: {verb}")
 
 
 def _copy(instruction: Instruction, folder: Path) -> None:

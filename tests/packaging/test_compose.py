@@ -10,10 +10,19 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.packaging.checkout import ROOT
-from tests.packaging.compose import InterpolationError, Stack, interpolated, parse, read_env_file
+from tests.packaging.compose import (
+    InterpolationError,
+    Stack,
+    interpolated,
+    make_stack,
+    parse,
+    read_env_file,
+)
 from tests.packaging.sale import ask, audit, reserve_one
 
 SERVICES = ("server", "valkey", "worker")
+LOAD = ("load-master", "load-simulator", "load-worker")
+OURS = ("server", "worker", *LOAD)
 
 
 @pytest.fixture
@@ -22,8 +31,12 @@ def services(variables: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def test_it_is_a_compose_file_with_three_services(services: dict[str, Any]) -> None:
-    assert sorted(services) == sorted(SERVICES)
+def test_it_is_a_compose_file_with_three_services_and_three_that_load_them(services: dict[str, Any]) -> None:
+    assert sorted(services) == sorted((*SERVICES, *LOAD))
+    assert {name: services[name].get("profiles") for name in services} == {
+        **dict.fromkeys(SERVICES),
+        **{name: ["load"] for name in LOAD},
+    }
 
 
 @pytest.mark.parametrize("secret", ["VALKEY_PASSWORD", "FLASHSALE_ROOT_KEY"])
@@ -73,7 +86,7 @@ def test_variables_are_resolved_as_compose_does() -> None:
             interpolated(wrong, given)
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, "load-simulator"])
 def test_every_service_has_a_health_check_and_comes_back(services: dict[str, Any], name: str) -> None:
     assert services[name]["healthcheck"]["test"][0] == "CMD"
     assert services[name]["restart"] == "unless-stopped"
@@ -88,17 +101,32 @@ def test_our_services_find_valkey_and_wait_for_it(services: dict[str, Any], name
     assert set(service["networks"]) & set(services[host]["networks"])
 
 
-@pytest.mark.parametrize("name", ["server", "worker"])
+@pytest.mark.parametrize("name", OURS)
 def test_our_services_may_do_nothing_they_need_not(services: dict[str, Any], name: str) -> None:
     service = services[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
-    assert (ROOT / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+    build = service.get("build") or services["server"]["build"]
+    assert service.get("build") or service["image"] == services["server"]["image"]
+    assert (ROOT / build["context"] / build["dockerfile"]).is_file()
+    assert build.get("target") == ("load" if service["image"].startswith("flashsale-load") else None)
 
 
-def test_nothing_but_the_server_is_published_and_that_on_loopback(services: dict[str, Any]) -> None:
-    assert [name for name in services if services[name].get("ports")] == ["server"]
+@pytest.mark.parametrize("name", LOAD)
+def test_those_that_load_see_the_server_from_outside(services: dict[str, Any], name: str) -> None:
+    assert services[name]["networks"] == ["edge"]
+    assert "edge" in services["server"]["networks"]
+    assert "env_file" not in services[name]  # it has the password of Valkey
+
+
+def test_nothing_but_the_server_and_the_web_page_of_locust_is_published_and_that_on_loopback(
+    services: dict[str, Any],
+) -> None:
+    assert {name for name in services if services[name].get("ports")} == {"server", "load-master"}
+    (page,) = services["load-master"]["ports"]
+    web = services["load-master"]["command"]
+    assert page == f"127.0.0.1:8089:{web[web.index('--web-port') + 1]}"
     (port,) = services["server"]["ports"]
     command = services["server"]["command"]
     assert port == f"127.0.0.1:8080:{command[command.index('--port') + 1]}"
@@ -170,3 +198,52 @@ def test_the_server_refuses_to_start_without_its_secrets(stack: Stack) -> None:
     stack.start("server")
     assert stack.processes["server"].wait(timeout=60) == 2
     assert re.search("FLASHSALE_SHOPPER_SECRET", stack.log("server").read_text())
+
+
+@pytest.mark.long
+async def test_the_profile_load_rehearses_and_its_exit_code_is_the_verdict(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    """As `docker compose --profile load up --scale load-worker=2 --exit-code-from load-master` without a browser."""
+    rehearsal = {
+        "FLASHSALE_SIMULATOR_URL": "http://load-simulator:8081",
+        "FLASHSALE_SIMULATOR_SECRET": "s" * 64,
+        "LOAD_HEADLESS": "true",
+        "LOAD_USERS": "60",
+        "LOAD_SPAWN_RATE": "60",
+        "LOAD_UNITS": "10",
+        "LOAD_WORKERS": "2",
+    }
+    stack = make_stack({**variables, **rehearsal}, tmp_path)
+    try:
+        for name in ("valkey", "worker", "server", "load-simulator"):
+            stack.start(name)
+        for name in ("valkey", "server", "worker", "load-simulator"):
+            stack.wait_healthy(name)
+        # A soft level of its own: two CPUs do all of it at once.
+        stack.start("load-master", FLASHSALE_LOAD_HOLD_SECONDS="8", FLASHSALE_LOAD_THINK_SECONDS="0.3")
+        for number in (1, 2):
+            stack.start("load-worker", f"load-worker-{number}")
+        code = stack.processes["load-master"].wait(timeout=240)
+        assert code == 0, stack.log("load-master").read_text()[-3000:]
+        found = json.loads((tmp_path / "report" / "report.json").read_text())
+        assert (found["verdict"]["ok"], found["run"]["rehearsal"], len(found["processes"])) == (True, True, 2)
+        assert (found["run"]["shoppers"], found["figures"]["sales"]) == (60, 10)
+        assert (tmp_path / "report" / "report.html").is_file()
+        url, key = f"http://127.0.0.1:{stack.server_port}", stack.env_file["FLASHSALE_ROOT_KEY"]
+        status, feed = await ask("GET", f"{url}/v1/orders", key)
+        assert (status, feed["events"]) == (200, [])
+        for name in ("load-worker-1", "load-worker-2"):
+            assert stack.processes.pop(name).wait(timeout=60) == 0
+        said = [stack.log(name).read_text() for name in ("load-master", "load-worker-1", "server", "worker")]
+        assert not any(
+            secret in text for text in said for secret in (key, rehearsal["FLASHSALE_SIMULATOR_SECRET"])
+        )
+    finally:
+        stack.close()
+
+
+def test_a_simulator_without_its_secret_says_so(stack: Stack) -> None:
+    stack.start("load-simulator")
+    assert stack.processes["load-simulator"].wait(timeout=60) == 2
+    assert "FLASHSALE_SIMULATOR_SECRET" in stack.log("load-simulator").read_text()

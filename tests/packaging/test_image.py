@@ -1,4 +1,4 @@
-"""deploy/Dockerfile: what it says, and what its first stage makes: an installation that works on its own."""
+"""deploy/Dockerfile: what it says, and what its stages make: installations that work on their own."""
 
 import ast
 import json
@@ -19,24 +19,37 @@ from packaging.utils import canonicalize_name
 import flashsale
 from tests.packaging.checkout import ROOT, files, text_of
 from tests.packaging.compose import free_port
-from tests.packaging.image import Instruction, build, context_files, is_sent, sources, stages, values
+from tests.packaging.image import (
+    Instruction,
+    base_of,
+    build,
+    context_files,
+    is_sent,
+    number_of,
+    sources,
+    stages,
+    values,
+)
 from tests.packaging.sale import ask, audit, reserve_one
 from tests.packaging.server import ROOT_KEY, SHOPPER_SECRET, EmbeddedServer
 from tests.packaging.test_locks import PROJECT, pins, version_of
 
-COPIES = [i for i in stages()[0] if i.verb == "COPY"]
+COPIES = [i for stage in stages() for i in stage if i.verb == "COPY" and "--from" not in i.value]
+LOAD = number_of("load")
+IMAGES = [LOAD, -1]
 
 
-def test_it_ends_as_a_user_without_privileges() -> None:
-    (user,) = values(-1, "USER")
+@pytest.mark.parametrize("stage", IMAGES, ids=["load", "server"])
+def test_it_ends_as_a_user_without_privileges(stage: int) -> None:
+    (user,) = values(stage, "USER")
     uid, gid = user.split(":")
     assert int(uid) >= 10_000
     assert int(gid) >= 10_000
-    assert f"--uid {uid}" in values(-1, "RUN")[0]
+    assert f"--uid {uid}" in values(stage, "RUN")[0]
 
 
-def test_both_stages_have_the_same_python_and_it_is_one_we_support() -> None:
-    bases = {stage[0].value.split(" AS ")[0] for stage in stages()}
+def test_all_stages_have_the_same_python_and_it_is_one_we_support() -> None:
+    bases = {base for base in map(base_of, range(len(stages()))) if ":" in base}
     (base,) = bases
     tag = re.fullmatch(r"python:(\d+\.\d+)-slim-\w+", base)
     assert tag
@@ -45,13 +58,14 @@ def test_both_stages_have_the_same_python_and_it_is_one_we_support() -> None:
 
 
 def test_everything_installed_is_checked_against_its_hash() -> None:
-    installs = re.findall(r"pip install [^&]*", " ".join(values(0, "RUN")))
+    runs = [i.value for stage in stages() for i in stage if i.verb == "RUN"]
+    installs = re.findall(r"pip install [^&]*", " ".join(runs))
     assert installs
     for command in installs:
         assert "--require-hashes" in command or "--no-deps /dist/*.whl" in command
 
 
-@pytest.mark.parametrize("copy", COPIES, ids=lambda copy: copy.value.split()[0])
+@pytest.mark.parametrize("copy", COPIES, ids=lambda copy: copy.value)
 def test_every_path_it_copies_exists_and_is_sent(copy: Instruction) -> None:
     for source in sources(copy)[0]:
         assert (ROOT / source).exists()
@@ -76,17 +90,17 @@ def test_it_is_as_healthy_as_compose_thinks() -> None:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a file system on which the first stage was carried out."""
+    """The root of a file system on which the stages that build were carried out."""
     root = tmp_path_factory.mktemp("image")
-    build(root)
+    build(root, number_of("build-load"))
     return root
 
 
-def run(image: Path, *command: str) -> str:
-    """What a program of the installation prints, run as in a container: no environment, another folder."""
+def run(image: Path, *command: str, installation: str = "flashsale") -> str:
+    """What a program of an installation prints, run as in a container: no environment, another folder."""
     program, *arguments = command
     done = subprocess.run(
-        [image / "opt" / "flashsale" / "bin" / program, *arguments],
+        [image / "opt" / installation / "bin" / program, *arguments],
         cwd=image / "opt",
         env={"PATH": "/usr/bin:/bin", "HOME": str(image)},
         capture_output=True,
@@ -97,9 +111,9 @@ def run(image: Path, *command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
-def test_the_wheel_holds_the_package_the_scripts_and_the_examples(image: Path) -> None:
+def test_the_wheel_holds_the_package_the_scripts_the_examples_and_the_load_test(image: Path) -> None:
     (path,) = (image / "dist").iterdir()
     with zipfile.ZipFile(path) as wheel:
         names = set(wheel.namelist())
@@ -108,7 +122,7 @@ def test_the_wheel_holds_the_package_the_scripts_and_the_examples(image: Path) -
         texts = {name: wheel.read(name).decode() for name in names if name.startswith("flashsale/")}
     ours = {path for path in files() if path.parts[0] == "flashsale"}
     assert {path.as_posix() for path in ours} <= names
-    for folder in ("lua", "examples"):
+    for folder in ("lua", "examples", "loadtest"):
         inside = {name: text for name, text in texts.items() if name.startswith(f"flashsale/{folder}/")}
         assert inside
         assert inside == {f"flashsale/{p.as_posix()}": text_of(p) for p in files() if p.parts[0] == folder}
@@ -117,12 +131,15 @@ def test_the_wheel_holds_the_package_the_scripts_and_the_examples(image: Path) -
     assert metadata["License-Expression"] == "MIT"
 
 
-@pytest.mark.slow
-def test_the_installation_holds_what_is_pinned_and_nothing_else(image: Path) -> None:
+@pytest.mark.long
+@pytest.mark.parametrize(("installation", "lock_name"), [("flashsale", "runtime"), ("load", "load")])
+def test_the_installation_holds_what_is_pinned_and_nothing_else(
+    image: Path, installation: str, lock_name: str
+) -> None:
     listing = "import importlib.metadata as m; print([(d.name, d.version) for d in m.distributions()])"
-    found = ast.literal_eval(run(image, "python", "-c", listing))
+    found = ast.literal_eval(run(image, "python", "-c", listing, installation=installation))
     installed = {canonicalize_name(name): version for name, version in found}
-    lock = pins(Path("requirements/runtime.txt"))
+    lock = pins(Path(f"requirements/{lock_name}.txt"))
     wanted = {name: version_of(pin) for name, pin in lock.items() if not pin.marker or pin.marker.evaluate()}
     installed.pop(
         canonicalize_name("setuptools"), None
@@ -130,11 +147,37 @@ def test_the_installation_holds_what_is_pinned_and_nothing_else(image: Path) -> 
     assert installed == {**wanted, "flashsale": flashsale.__version__}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_installation_finds_its_scripts_in_itself(image: Path) -> None:
     told = run(image, "python", "-c", "import flashsale; print(flashsale.__file__)")
     assert Path(told).is_relative_to(image)
     assert "serve" in run(image, "flashsale", "--help")
+
+
+@pytest.mark.long
+def test_the_installation_has_the_pages(image: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    assert "version" in run(image, "flashsale", "pages", "export", str(site), "--console")
+    (folder,) = (path for path in (site / "pages").iterdir() if path.is_dir())
+    static = image / "src" / "flashsale" / "pages" / "static"
+    ours = {path.relative_to(static) for path in static.rglob("*.*")} - {
+        Path("shop.html"),
+        Path("console.html"),
+    }
+    assert {path.relative_to(folder) for path in folder.rglob("*.*")} == ours | {Path("vendor/chart.js")}
+
+
+@pytest.mark.long
+def test_the_other_installation_can_load_a_server(image: Path) -> None:
+    users = run(image, "locust", "-f", str(image / "src" / "loadtest"), "--list", installation="load")
+    assert {"Shopper", "Refresher", "Bot", "OrderSystem"} <= set(users.split())
+    where = (
+        "from flashsale.rehearsal.crowd import check_installed, folder; check_installed(); print(folder())"
+    )
+    told = run(image, "python", "-c", where, installation="load").strip()
+    assert Path(told).is_relative_to(image / "opt" / "load")
+    assert (Path(told) / "profiles" / "smoke.toml").is_file()
+    assert "--embedded" in run(image, "flashsale", "rehearse", "--help", installation="load")
 
 
 @pytest.fixture
@@ -145,11 +188,12 @@ def server(image: Path, tmp_path: Path) -> Iterator[EmbeddedServer]:
     server.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_the_installation_sells(server: EmbeddedServer) -> None:
     await server.start()
     assert (await ask("GET", f"{server.url}/healthz"))[0] == 200
     assert (await ask("GET", f"{server.url}/readyz"))[0] == 200
+    assert (await ask("GET", f"{server.url}/pages/config.json"))[1]["languages"][0]["code"] == "en"
     reservation = await reserve_one(server.url, ROOT_KEY, SHOPPER_SECRET)
     assert (reservation["status"], reservation["place"], reservation["amount"]) == ("held", 1, 100)
     assert (await audit(server.url, ROOT_KEY))["ok"] is True
@@ -162,7 +206,7 @@ async def test_the_installation_sells(server: EmbeddedServer) -> None:
     assert server.stop() == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_source_archive_builds_the_same_wheel(image: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONWARNINGS": ""})

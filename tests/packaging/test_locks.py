@@ -19,14 +19,16 @@ PROJECT = tomllib.loads(text_of(Path("pyproject.toml")))
 
 
 def pins(path: Path) -> dict[str, Requirement]:
-    """Each pinned package of a lock file by its name."""
+    """Each pinned package of a lock file by its name; of one with several versions, that for this Python."""
     joined = text_of(path).replace("\\\n", " ")
     lines = [
         line.split(" --hash")[0]
         for line in joined.splitlines()
         if line.strip() and not line.lstrip().startswith("#")
     ]
-    return {canonicalize_name(pin.name): pin for pin in map(Requirement, lines)}
+    found = [Requirement(line) for line in lines]
+    here = [pin for pin in found if pin.marker is None or pin.marker.evaluate()]
+    return {canonicalize_name(pin.name): pin for pin in (*found, *here)}
 
 
 def version_of(pin: Requirement) -> str:
@@ -45,10 +47,13 @@ def group(name: str) -> list[Requirement]:
 
 RUNTIME = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 DEMO = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["demo"]]
+LOAD = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["load"]]
 STRIPE = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["stripe"]]
 DIRECT = {
     Path("requirements/build.txt"): group("build"),
     Path("requirements/dev.txt"): [*RUNTIME, *DEMO, *STRIPE, *group("dev")],
+    Path("requirements/load.txt"): [*RUNTIME, *LOAD],
+    Path("requirements/race.txt"): [*RUNTIME, *group("race")],
     Path("requirements/runtime.txt"): [*RUNTIME, *STRIPE],
 }
 
@@ -92,8 +97,10 @@ def test_the_lock_holds_what_the_project_asks_for(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in LOCKS if path.name != "dev.txt"], ids=Path.as_posix)
 def test_what_is_tested_is_what_ships(path: Path) -> None:
     dev = pins(Path("requirements/dev.txt"))
-    assert {name: version_of(pin) for name, pin in pins(path).items()} == {
-        name: version_of(dev[name]) for name in pins(path)
+    # Contenders of the race are no part of the product; what they share with it is of one version.
+    names = pins(path).keys() & dev.keys() if path.name == "race.txt" else pins(path).keys()
+    assert {name: version_of(pins(path)[name]) for name in names} == {
+        name: version_of(dev[name]) for name in names
     }
 
 
@@ -115,16 +122,23 @@ def imported(folders: set[str]) -> set[str]:
                     found |= {alias.name.split(".")[0] for alias in node.names}
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     found.add(node.module.split(".")[0])
-    return found - sys.stdlib_module_names - {"flashsale", "tests", "bench"}
+    locustfiles = {path.stem for path in with_suffix(".py") if path.parts[0] == "loadtest"}
+    return found - sys.stdlib_module_names - locustfiles - {"flashsale", "tests", "bench"}
 
 
 @pytest.mark.parametrize(
-    ("folders", "lock"), [({"flashsale"}, "runtime"), ({"tests", "bench", "conftest.py"}, "dev")]
+    ("folders", "lock"),
+    [({"flashsale"}, "runtime"), ({"loadtest"}, "load"), ({"tests", "bench", "conftest.py"}, "dev")],
 )
 def test_everything_that_is_imported_is_pinned(folders: set[str], lock: str) -> None:
-    pinned = {*pins(Path(f"requirements/{lock}.txt")), *(canonicalize_name(wanted.name) for wanted in DEMO)}
+    extras = {canonicalize_name(wanted.name) for wanted in (*DEMO, *LOAD)}
+    pinned = {*pins(Path(f"requirements/{lock}.txt")), *extras}
+    # Contenders of the race are installed elsewhere: each of their modules has the name of its package.
+    raced = set(pins(Path("requirements/race.txt"))) if "bench" in folders else set()
     homes = packages_distributions()
     modules = imported(folders)
     assert modules
-    missing = [m for m in modules if not {canonicalize_name(home) for home in homes.get(m, [])} & pinned]
+    missing = [
+        m for m in modules - raced if not {canonicalize_name(home) for home in homes.get(m, [])} & pinned
+    ]
     assert not missing, "add it to pyproject.toml and run `make lock`"

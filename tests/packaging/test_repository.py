@@ -18,11 +18,15 @@ PROJECT = tomllib.loads(text_of(Path("pyproject.toml")))
 TARGETS = (
     "demo",
     "test",
+    "test-long",
     "test-fast",
     "test-redis",
     "lint",
     "format",
     "bench",
+    "fuzz",
+    "race",
+    "screenshots",
     "venv",
     "lock",
     "clean",
@@ -131,5 +135,7 @@ def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
 )
 def test_every_setting_that_is_named_exists(path: Path) -> None:
     named = set(re.findall(r"\bFLASHSALE_[A-Z_]*[A-Z]\b", text_of(path)))
+    options = re.findall(r'"--([a-z0-9-]+)"', text_of(Path("loadtest/_options.py")))
     known = {env_name(field) for field in Settings.model_fields}
+    known |= {f"FLASHSALE_LOAD_{option.replace('-', '_').upper()}" for option in options}
     assert {name for name in named - known if not name.startswith(TEST_ENV_PREFIX)} == set()

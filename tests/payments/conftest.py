@@ -18,14 +18,19 @@ FAULTS = (
 NO_FAULTS = dict.fromkeys(FAULTS, 0)
 
 
+def had_no_fault(house: House) -> None:
+    """Neither its worker nor its server has met anything that must not be."""
+    log = house.worker.err() + house.server.program.err()
+    assert "payments.fault" not in log, log
+    assert "internal_error" not in log, log
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Store, server, worker and simulator, for a whole module."""
     with House(tmp_path_factory.mktemp("house")) as house:
         yield house
-        log = house.worker.err() + house.server.program.err()
-    assert "payments.fault" not in log, log
-    assert "internal_error" not in log, log
+        had_no_fault(house)
 
 
 @pytest.fixture

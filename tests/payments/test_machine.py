@@ -362,14 +362,13 @@ def test_a_long_day_of_a_shop(world: World, seed: int) -> None:
     shop.teardown()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_every_charge_is_one_order_or_one_refund(world: World) -> None:
     bound = type("BoundShop", (PayingShop,), {"world": world})
     how = settings(
         max_examples=100 if CI else 30,
         stateful_step_count=50,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )

@@ -10,51 +10,26 @@ from typing import Any
 
 import pytest
 
-from flashsale.process.embedded import EmbeddedValkey
-from tests.process.programs import Program, eventually
-from tests.support.server import MEMORY_ONLY, binary
-from tests.support.stripe import PUBLISHABLE_KEY, LocalStripe
+from tests.support.stripe import PUBLISHABLE_KEY
+from tests.support.stripe_shop import StripeShop, stripe_shop
 from tests.support_http.client import ROOT_KEY, Shop, new_sale_id, token
 from tests.support_http.client import eventually as soon
-from tests.support_http.server import Server
 
 PRICE = 9_900
 METHODS = ["card", "alipay"]
 
 
-@dataclass
-class Setting:
-    """A shop, its worker, and Stripe."""
-
-    stripe: LocalStripe
-    server: Server
-    worker: Program
-
-
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
-    folder = tmp_path_factory.mktemp("stripe")
-    with (
-        LocalStripe(folder) as stripe,
-        EmbeddedValkey(folder / "store", binary=binary(), extra_config=MEMORY_ONLY) as store,
-    ):
-        env = stripe.settings(redis_url=store.url, reconcile_seconds=0, log_format="json").to_env()
-        server = Server(folder, [], env={**env, "FLASHSALE_PORT": "0"})
-        worker = Program(["-m", "flashsale", "work"], folder, env)
-        try:
-            eventually(lambda: "work.ready" in worker.err(), "the worker works")
-            yield Setting(stripe, server, worker)
-            assert "fault" not in worker.err(), worker.err()
-        finally:
-            worker.end()
-            server.stop()
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StripeShop]:
+    with stripe_shop(tmp_path_factory.mktemp("stripe")) as shop:
+        yield shop
 
 
 @dataclass
 class Customers:
     """What customers of one sale do, and what support does."""
 
-    setting: Setting
+    setting: StripeShop
     shop: Shop
     sale: str = field(default_factory=new_sale_id)
 
@@ -100,7 +75,7 @@ class Customers:
 
 
 @pytest.fixture
-async def customers(running: Setting) -> AsyncIterator[Customers]:
+async def customers(running: StripeShop) -> AsyncIterator[Customers]:
     await running.stripe.empty()
     async with Shop(running.server.url) as shop:
         customers = Customers(running, shop)

@@ -34,7 +34,8 @@ class Server:
 
         def look() -> re.Match[str] | None:
             assert self.program.process.poll() is None, self.program.err()
-            return re.fullmatch(r"flashsale is serving on (http://\S+)\n", self.program.out())
+            pages = r"shop pages: \1/s/SALE, console: \1/console\n"
+            return re.fullmatch(rf"flashsale is serving on (http://\S+)\n{pages}", self.program.out())
 
         found = eventually(look, "the server serves")
         return found.group(1) if found else ""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from flashsale.api.protocol import Server
 from flashsale.process.connections import FIRST_REQUEST_SECONDS, close_idle
 from tests.process.clients import get
 
@@ -17,7 +18,7 @@ class Served:
     def __init__(self) -> None:
         self.answer = asyncio.Event()
         self.asked = asyncio.Event()
-        self.server = web.Server(self._handle)
+        self.server = Server(self._handle)
         self.port = 0
         self.writers: list[asyncio.StreamWriter] = []
 

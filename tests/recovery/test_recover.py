@@ -373,3 +373,16 @@ async def test_orders_are_published_on_where_they_ended(
     assert report is not None
     assert report.findings == []
     await orders.close()
+
+
+async def test_a_rehearsal_comes_back_as_one(shop: Shop, archived: Archived, guard_store: GuardStore) -> None:
+    await shop.open({"car": 3}, rehearsal=True)
+    await shop.paid("ann", reference="simulator:1")
+    await archived.keep()
+    lost = await shop.snapshot()
+    await put_back(guard_store.store, {})
+    assert not (await shop.sale_store.marks([SALE]))[SALE].rehearsal
+    await recover(guard_store, archived.archive)
+    check_same(lost, await shop.snapshot())
+    assert (await shop.sale_store.marks([SALE]))[SALE].rehearsal
+    assert (await shop.audit()).findings == []

@@ -79,7 +79,8 @@ async def archived(till: Till) -> None:
     await soon(level, "everything is archived")
 
 
-@pytest.mark.parametrize("loss", [yesterday, pytest.param(nothing, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("loss", [yesterday, nothing])
 async def test_the_shop_sells_on_to_exactly_zero(
     house: EmbeddedHouse, loss: Callable[[EmbeddedHouse], None]
 ) -> None:

@@ -154,3 +154,21 @@ async def test_a_sale_of_1000_items_can_be_defined_redefined_and_bought(early: S
     state = await early.state()
     assert len(state.stock) == 1000
     assert sum(item.held for item in state.stock) == held.units
+
+
+async def test_a_sale_may_become_a_rehearsal_and_cease_to_be_one_until_it_opens(early: Shop) -> None:
+    async def mark() -> tuple[bool, bool]:
+        found = (await early.sale_store.marks([early.sale]))[early.sale]
+        return found.rehearsal, found.settled
+
+    assert await mark() == (False, False)
+    assert await early.define(definition({"car": 3}, rehearsal=True)) is OpenSale.CREATED
+    assert await mark() == (True, False)
+    assert await early.define(definition({"car": 3}, rehearsal=True)) is OpenSale.SAME
+    assert await early.define(definition({"car": 3})) is OpenSale.REDEFINED
+    assert await mark() == (False, False)
+    assert await early.define(definition({"car": 3}, rehearsal=True)) is OpenSale.REDEFINED
+    early.clock.now_ms = OPENS_MS
+    await early.hold("ann")
+    assert await early.define(definition({"car": 3})) is OpenSale.ALREADY_OPENED
+    assert await mark() == (True, True)

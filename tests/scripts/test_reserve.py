@@ -1,12 +1,13 @@
 """What `reserve` grants and refuses, in order of precedence; a refused claim leaves everything as it was."""
 
+import itertools
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from flashsale.model.ids import new_token
+from flashsale.model.ids import new_tokens
 from flashsale.model.outcomes import Reserve
-from flashsale.model.reservation import State, pack_body, pack_record
+from flashsale.model.reservation import State, pack_record
 from flashsale.scripts.reserve import Claim, Held, Refused, Replayed
 from tests.support.sales import OPENS_MS, claim
 from tests.support.shop import Shop
@@ -61,6 +62,40 @@ async def test_no_sku_corrupts_anything(shop: Shop, sku: str) -> None:
     await shop.hold("bob", (sku, 1), ("car", 1))
     assert (await shop.refusal("cem", (sku, 1))).sku == sku
     assert (await shop.stock(sku)).held == 2
+
+
+async def test_places_seqs_and_records_are_right_in_batches_of_every_size(shop: Shop) -> None:
+    """Past 100 facts and 256 places, and with names whose lengths MessagePack writes in one, two and three bytes."""
+    await shop.open({"car": 2_000, "x" * 40: 10})
+    numbers = itertools.count(1)
+    held = []
+    for size in (1, 31, 32, 33, 58, 100, 1, 144, 112, 300):
+        names = [f"{number}".ljust(number % 600, ".") for number in itertools.islice(numbers, size)]
+        skus = ["x" * 40 if size == 31 and number % 5 == 0 else "car" for number in range(size)]
+        decisions = await shop.reserve(
+            *[claim(name, (sku, 1)) for name, sku in zip(names, skus, strict=True)]
+        )
+        held += [decision.reservation for decision in decisions if type(decision) is Held]
+        assert [reservation.customer for reservation in held[-size:]] == names
+    assert [reservation.place for reservation in held] == list(range(1, 813))
+    facts = await shop.facts(after=3)
+    assert [fact.seq for fact in facts] == list(range(4, 816))
+    assert [fact.held() for fact in facts] == held
+    records = await shop.store.redis.hmget(shop.keys.reservations, [each.token for each in held])
+    assert records == [pack_record(reservation) for reservation in held]
+
+
+async def test_a_key_is_repeated_in_the_same_call(shop: Shop) -> None:
+    await shop.open({"car": 3, "bus": 3}, limit=2)
+    first, again = claim("ann", key="k"), claim("ann", key="k")
+    other, many = claim("ann", ("bus", 1), key="k"), claim("ann", ("bus", 1), ("car", 1), key="k")
+    decisions = await shop.reserve(first, again, other, many, claim("ann"))
+    assert isinstance(decisions[0], Held)
+    assert decisions[1] == Replayed(decisions[0].reservation, OPENS_MS)
+    assert [each.outcome for each in decisions[2:4] if isinstance(each, Refused)] == [
+        Reserve.IDEMPOTENCY_MISMATCH
+    ] * 2
+    assert isinstance(decisions[4], Held)
 
 
 async def test_places_and_seqs_have_no_gaps(shop: Shop) -> None:
@@ -323,8 +358,8 @@ async def test_a_batch_goes_on_after_a_refusal(shop: Shop) -> None:
 
 async def test_a_random_token_is_a_url_safe_word_of_16(shop: Shop) -> None:
     await shop.open({"car": 1})
-    token = new_token()
-    wanted = Claim(token, "ann", (("car", 1),), pack_body("ann", (("car", 1),)), repeatable=False)
+    token = new_tokens(1)[0]
+    wanted = Claim(token, "ann", (("car", 1),), repeatable=False)
     (decision,) = await shop.reserve(wanted)
     assert isinstance(decision, Held)
     assert len(decision.reservation.token) == 16

@@ -19,7 +19,6 @@ def test_whatever_happens_the_store_agrees_with_the_oracle(valkey: str) -> None:
     how = settings(
         max_examples=400 if CI else 120,
         stateful_step_count=40,
-        deadline=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )

@@ -6,6 +6,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from email.message import Message
+from html import unescape
 from typing import NamedTuple
 
 import pytest
@@ -48,7 +49,9 @@ def click(seen: Seen, outcome: str) -> Seen:
     assert action, seen.text
     assert key, seen.text
     assert f'name="outcome" value="{outcome}"' in seen.text
-    return browse(urllib.parse.urljoin(seen.url, action[1]), {"k": key[1], "outcome": outcome})
+    back = re.search(r'name="return" value="([^"]+)"', seen.text)
+    form = {"k": key[1], "outcome": outcome, **({"return": unescape(back[1])} if back else {})}
+    return browse(urllib.parse.urljoin(seen.url, action[1]), form)
 
 
 def opened(simulator: Simulator, key: str, **changes: object) -> str:
@@ -139,3 +142,45 @@ def test_money_has_the_decimals_of_its_currency() -> None:
     assert money(123456, "EUR") == "1,234.56 EUR"
     assert money(123456, "JPY") == "123,456 JPY"
     assert money(123456, "KWD") == "123.456 KWD"
+
+
+def links(seen: Seen) -> list[str]:
+    """Where the page leads to."""
+    return [unescape(found) for found in re.findall(r'<a[^>]* href="([^"]*)"', seen.text)]
+
+
+@pytest.mark.parametrize(
+    "shop", ["https://shop.example.com/s/giulia", "http://127.0.0.1:8080/s/x?a=%22&b='<>#c"]
+)
+def test_it_leads_back_to_the_shop_whatever_becomes_of_the_payment(simulator: Simulator, shop: str) -> None:
+    url = f"{opened(simulator, f'leads back to {shop}')}&return={urllib.parse.quote(shop, safe='')}"
+    seen = browse(url)
+    declined = click(seen, "decline")
+    paid = click(declined, "succeed")
+    again = click(seen, "succeed")
+    assert [each.status for each in (seen, declined, paid, again)] == [200, 200, 200, 409]
+    for each in (seen, declined, paid, again):
+        assert links(each) == [shop]
+        assert "Back to the shop" in each.text
+        assert f'href="{shop}"' not in each.text or "<" not in shop
+    assert paid.url == url
+
+
+@pytest.mark.parametrize(
+    "shop",
+    [
+        "javascript:alert(1)", "data:text/html,x", "//shop.example.com", "/s/x", "shop", "", "http://", "http://[", "https:",
+        "http://user@shop.example.com/", "http://shop.example.com:port/", "http://shop.example.com/ x", "http://shop\x00",
+        " http://shop.example.com", "https://shop.example.com/\n", f"https://shop.example.com/{'x' * 2000}", "https://ü.example",
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_it_leads_nowhere_else(simulator: Simulator, shop: str) -> None:
+    url = f"{opened(simulator, 'leads nowhere')}&return={urllib.parse.quote(shop, safe='')}"
+    seen = browse(url)
+    assert seen.status == 200
+    assert links(seen) == []
+    assert 'name="return"' not in seen.text
+    key = url.split("k=")[1].split("&", maxsplit=1)[0]
+    done = browse(url.split("?", maxsplit=1)[0], {"k": key, "outcome": "decline", "return": shop})
+    assert links(done) == []

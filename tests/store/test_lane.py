@@ -1,18 +1,22 @@
 """The fast way to the scripts: its answers, and what it says when none comes."""
 
 import asyncio
+import gc
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+import uvloop
 
 from flashsale.model.outcomes import Reserve, Resolve, SetState
 from flashsale.process.embedded import EmbeddedValkey
 from flashsale.scripts.loader import load
 from flashsale.scripts.reserve import Decision, Held, Replayed
 from flashsale.store.client import Store, StoreUnavailableError
+from flashsale.store.lane import Lane
 from flashsale.store.sales import SaleStore
 from tests.support.sales import Clock, claim
 from tests.support.server import plain
@@ -130,6 +134,27 @@ async def test_all_calls_under_way_fail_together(own_server: EmbeddedValkey, con
     os.kill(own_server.pid, signal.SIGKILL)
     lost = await asyncio.gather(*calls)
     assert {error.applied for error in lost} == {None}
+
+
+async def test_calls_that_were_sent_together_fail_together_and_quietly(own_server: EmbeddedValkey) -> None:
+    loop = asyncio.get_running_loop()
+    said: list[object] = []
+    loop.set_exception_handler(lambda _loop, context: said.append(context["message"]))
+    store = Store.connect(own_server.url)
+    lane = Lane(store.redis, timeout_s=5)
+    await lane.command("PING")
+    os.kill(own_server.pid, signal.SIGSTOP)
+    calls = asyncio.ensure_future(lane.commands([("PING",)] * 3))
+    await asyncio.sleep(0.01)
+    os.kill(own_server.pid, signal.SIGKILL)
+    await asyncio.wait([calls])
+    assert isinstance(calls.exception(), StoreUnavailableError)
+    await lane.close()
+    await store.close()
+    del calls
+    gc.collect()
+    await asyncio.sleep(0)
+    assert said == []
 
 
 async def test_a_store_that_hangs_is_given_up_and_its_late_answer_reaches_nobody(
@@ -271,3 +296,23 @@ async def test_an_unknown_error_of_the_server_is_ours_to_say(shop: Shop) -> None
 def place_of(decision: Decision) -> int:
     assert isinstance(decision, Held | Replayed)
     return decision.reservation.place
+
+
+def test_a_reply_that_came_while_the_process_was_busy_is_taken_and_the_connection_kept(valkey: str) -> None:
+    async def call() -> tuple[Any, Any, Any]:
+        store = Store.connect(valkey, timeout_ms=10_000)
+        lane = Lane(store.redis, timeout_s=0.2)
+        try:
+            before = await lane.command("CLIENT", "ID")
+            asking = asyncio.ensure_future(lane.command("ECHO", "here"))
+            await asyncio.sleep(0)
+            time.sleep(0.5)  # noqa: ASYNC251 (a busy process is what this is about)
+            return await asking, before, await lane.command("CLIENT", "ID")
+        finally:
+            await lane.close()
+            await store.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        reply, before, after = runner.run(call())
+    assert reply == b"here"
+    assert before == after

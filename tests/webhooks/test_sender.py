@@ -16,7 +16,7 @@ from aiohttp import web
 from flashsale.webhooks.addresses import REFUSED, Guard
 from flashsale.webhooks.sender import MOST_READ_BYTES, Receipt, Sender
 from flashsale.webhooks.signing import new_secret
-from tests.api.test_tls import write_certificate
+from tests.support.certificate import write_certificate
 from tests.webhooks.inbox import Inbox, Message, verified
 
 BODY = b'{"id":"giulia.0.17"}'
