@@ -38,6 +38,16 @@ class PatientTill(Till):
         except StoreUnavailableError:
             return False
 
+    async def time_passes(self) -> None:
+        async def passed() -> bool:
+            try:
+                await Till.time_passes(self)
+            except StoreUnavailableError:
+                return False
+            return True
+
+        await eventually(passed, "every hold ends")
+
 
 async def click_surely(url: str, outcome: str = "succeed", **money: Any) -> None:
     """Clicks until the provider has taken note of it."""
@@ -48,8 +58,8 @@ async def click_surely(url: str, outcome: str = "succeed", **money: Any) -> None
         except aiohttp.ClientError:
             return False
         except AssertionError as refusal:
-            # The click before this one was heard, and its answer lost.
-            return "already_paid" in str(refusal) or "refused" in str(refusal)
+            # The click before this one was heard, and its answer lost. What it paid may have been given up meanwhile.
+            return any(code in str(refusal) for code in ("already_paid", "refused", "cancelled"))
         return True
 
     await eventually(clicked, "the click arrives")

@@ -18,17 +18,23 @@ from typing import Any
 import pytest
 
 from flashsale.engine import settlement
-from tests.crash.journeys import JOURNEYS, PatientTill, click_surely, quietly
+from tests.crash.journeys import JOURNEYS, PatientTill, click_surely
 from tests.crash.pay_worker import PayWorker, Plan
 from tests.support.house import House, Till
 from tests.support_http.client import eventually
 
-pytestmark = pytest.mark.long
+# Some of these make twenty journeys, each to the end.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 State = dict[str, Any]
 
 TELLING = ("decline", "too late", "consent too late", "support refund", "second method")
 """Journeys that have every step there is between them: where a store or a provider ends, the journey makes no difference."""
+
+AT_ONCE_MS = 100
+"""So soon a job is taken for one that a dead worker has left behind."""
+NEVER_MS = 3_600_000
+"""However slow the machine is, no job is done twice: what is told of each step is told once."""
 
 _told: dict[str, list[str]] = {}
 """Journey -> the steps of its worker when nothing disturbs it, in order."""
@@ -37,38 +43,48 @@ _told: dict[str, list[str]] = {}
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A shop whose store keeps its data as shipped; the workers are brought by the tests."""
-    env = {"FLASHSALE_PAYMENT_CLAIM_MS": "100"}
-    with House(tmp_path_factory.mktemp("crash"), durable=True, work=False, env=env) as house:
+    with House(tmp_path_factory.mktemp("crash"), durable=True, work=False) as house:
         yield house
 
 
-def worker_of(house: House, folder: Path, plan: Plan | None = None) -> PayWorker:
-    return PayWorker(folder, {**house.env, "FLASHSALE_REDIS_URL": house.valkey.url}, plan)
+def worker_of(
+    house: House, folder: Path, plan: Plan | None = None, *, claim_ms: int = AT_ONCE_MS
+) -> PayWorker:
+    env = {"FLASHSALE_REDIS_URL": house.valkey.url, "FLASHSALE_PAYMENT_CLAIM_MS": str(claim_ms)}
+    return PayWorker(folder, {**house.env, **env}, plan)
 
 
 @asynccontextmanager
-async def kept_alive(house: House, folder: Path, plan: Plan | None) -> AsyncIterator[PayWorker]:
-    """A worker with this plan; whatever ends is started again, as a supervisor does."""
-    workers = [worker_of(house, folder, plan)]
+async def kept_alive(house: House, first: PayWorker, folder: Path) -> AsyncIterator[PayWorker]:
+    """A worker; whatever ends is started again, as a supervisor does."""
+    workers = [first]
+
+    async def mend() -> None:
+        if not house.valkey.is_running():
+            await asyncio.to_thread(house.valkey.restart)
+        if house.simulator.program.process.poll() is not None:
+            await asyncio.to_thread(house.simulator.start_again)
+
+    over = asyncio.Event()
 
     async def watch() -> None:
-        while True:
+        while not over.is_set():
             if workers[-1].exitcode is not None:
                 workers.append(worker_of(house, folder))
-            if not house.valkey.is_running():
-                await asyncio.to_thread(house.valkey.restart)
-            if house.simulator.program.process.poll() is not None:
-                await asyncio.to_thread(house.simulator.start_again)
+            await mend()
             await asyncio.sleep(0.01)
 
     watching = asyncio.create_task(watch())
     try:
         yield workers[0]
     finally:
-        watching.cancel()
-        await quietly(watching)
-        for worker in workers:
-            await asyncio.to_thread(worker.end)
+        over.set()  # not cancelled: whoever starts something again brings it to its end
+        try:
+            await watching
+        finally:
+            for worker in workers:
+                await asyncio.to_thread(worker.end)
+        await mend()  # the next journey finds a whole house, whatever became of this one
 
 
 async def state_of(till: Till) -> State:
@@ -90,13 +106,16 @@ class Trip:
     died: bool
 
 
-async def travel(house: House, name: str, folder: Path, plan: Plan | None = None) -> Trip:
+async def travel(
+    house: House, name: str, folder: Path, plan: Plan | None = None, *, claim_ms: int = AT_ONCE_MS
+) -> Trip:
     """One journey to its end, checked."""
     journey = JOURNEYS[name]
     async with PatientTill(house) as till:
         await till.store.redis.flushall()  # workers look at every sale there is
         await till.open(stock=1)
-        async with kept_alive(house, folder, plan) as worker:
+        first = worker_of(house, folder, plan, claim_ms=claim_ms)
+        async with kept_alive(house, first, folder) as worker:
             await journey.act(till)
             await till.settled()
             await till.verdict(orders=journey.orders, refunds=journey.refunds)
@@ -105,7 +124,7 @@ async def travel(house: House, name: str, folder: Path, plan: Plan | None = None
 
 async def undisturbed(house: House, name: str, folder: Path) -> Trip:
     """A journey that nothing disturbs."""
-    trip = await travel(house, name, folder)
+    trip = await travel(house, name, folder, claim_ms=NEVER_MS)
     _told[name] = trip.steps
     return trip
 
