@@ -10,13 +10,19 @@ SHELL := /bin/sh
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RACE ?= .venv-race
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 REDIS_SERVER ?= redis-server
 ARGS ?=
-# Two tests at a time, those of a file one after the other: most of them wait for processes to start, or for a hold to end.
-PARALLEL ?= --numprocesses 2 --dist loadfile
+# Three tests at a time, those of a file one after the other: most of them wait for processes to start, or for a hold to end.
+PARALLEL ?= --numprocesses 3 --dist loadfile
+# The long ones start more processes each.
+PARALLEL_LONG ?= --numprocesses 2 --dist loadfile
+# Tests that talk to no store, or only to one of their own; and those of the API that are answered before the store is asked.
+STORELESS := cli client demo examples fuzz identity lane loadtest model packaging pages providers race rehearsal simulator verdict
+STORELESS_API := bad_callers bad_http bad_reservations bad_sales odd_paths openapi schemathesis tls
 
-.PHONY: help demo test test-long test-fast test-redis lint format bench venv lock clean
+.PHONY: help demo test test-long test-fast test-redis fuzz lint format screenshots bench race venv lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -28,16 +34,18 @@ test: $(STAMP) ## run the tests, but for those that take a minute or more
 	@$(BIN)/pytest $(PARALLEL) -m "not long" $(ARGS)
 
 test-long: $(STAMP) ## run the tests that take a minute or more: kill -9 at every step, ten thousand payments, every lie
-	@$(BIN)/pytest -m long $(ARGS)
+	@$(BIN)/pytest $(PARALLEL_LONG) -m long $(ARGS)
 
 test-fast: $(STAMP) ## run every test that takes no more than a few seconds
 	@$(BIN)/pytest $(PARALLEL) -m "not slow and not long" $(ARGS)
 
-# The rest either talks to no server or, as packaging and the demo, always to its own.
-test-redis: $(STAMP) ## run the tests against the redis-server on the PATH (or REDIS_SERVER=...)
+test-redis: $(STAMP) ## run the tests of the store against the redis-server on the PATH (or REDIS_SERVER=...)
 	@server=$$(command -v "$(REDIS_SERVER)") || { echo "no $(REDIS_SERVER) on the PATH: install it, or say REDIS_SERVER=/path/to/it" >&2; exit 1; }; \
-	FLASHSALE_TEST_SERVER="$$server" $(BIN)/pytest $(PARALLEL) -m "not long" --ignore=tests/packaging --ignore=tests/model --ignore=tests/demo \
-		--ignore=tests/simulator --ignore=tests/providers $(ARGS)
+	FLASHSALE_TEST_SERVER="$$server" $(BIN)/pytest $(PARALLEL) -m "not long" \
+		$(STORELESS:%=--ignore=tests/%) $(STORELESS_API:%=--ignore=tests/api/test_%.py) $(ARGS)
+
+fuzz: $(STAMP) ## fuzz the reading of requests by the fast lane for half a minute (ARGS="--seconds 600" for longer)
+	@$(BIN)/python -m tests.fuzz.lane $(ARGS)
 
 lint: $(STAMP) ## check style and types
 	@$(BIN)/ruff check .
@@ -50,8 +58,21 @@ format: $(STAMP) ## write the code the way lint wants it
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+screenshots: $(STAMP) ## take pictures of every state of the pages into flashsale-screenshots (needs Chromium; ARGS="held sale" for some)
+	@$(BIN)/python -m tests.pages.screenshots flashsale-screenshots $(ARGS)
+
 bench: $(STAMP) ## measure, and print the tables (needs wrk for the HTTP figures)
 	@$(BIN)/pytest bench $(ARGS)
+
+race: $(RACE)/.installed ## race the server against what others would build, and draw it: ARGS="--quick", --curves, --numbers
+	@$(RACE)/bin/python -m bench.race $(ARGS)
+
+# An environment of its own: the contenders are no part of the product, and no test needs most of them.
+$(RACE)/.installed: $(STAMP) requirements/race.txt
+	@echo "Installing the contenders into $(RACE) ..."
+	@$(BIN)/python -m venv --clear $(RACE)
+	@$(RACE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/race.txt
+	@touch $@
 
 venv: $(STAMP) ## install the pinned dependencies into .venv
 
@@ -85,8 +106,10 @@ COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version
 lock: $(STAMP) ## write requirements/*.txt anew from pyproject.toml
 	$(COMPILE) pyproject.toml --extra demo --extra postgres --extra stripe --group dev --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra postgres --extra stripe --constraints requirements/dev.txt --output-file requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra load --constraints requirements/dev.txt --output-file requirements/load.txt
 	$(COMPILE) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
+	$(COMPILE) pyproject.toml --extra postgres --group race --constraints requirements/dev.txt --output-file requirements/race.txt
 
 clean: ## remove the environment, the caches and what was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .coverage
+	rm -rf $(VENV) $(RACE) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
