@@ -10,8 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-_INFO_SECTIONS = ("server", "memory", "cpu", "persistence", "stats")
-
 
 @dataclass
 class Table:

@@ -132,7 +132,7 @@ def summary(target: Target, sale: str, as_json: bool) -> None:
 
     The exit code is 0 only when all of them have been told to order systems.
     """
-    sums = run(target, lambda client: client.order_summary(sale))
+    sums = run(target, lambda client: client.orders_summary(sale))
     if as_json:
         print_json(sums)
     else:

@@ -190,10 +190,6 @@ class Client:
         timeout = wait_seconds + DEFAULT_TIMEOUT_SECONDS
         return await self.request("GET", f"/v1/orders?{urlencode(asked)}", timeout_seconds=timeout)
 
-    async def order_summary(self, sale: str) -> Json:
-        """The sums and the digest of a sale's orders, to compare one's own books with."""
-        return await self.request("GET", f"{_sale(sale)}/orders/summary")
-
     async def events(self, sale: str, after: int = 0, *, limit: int = 100, wait_seconds: int = 0) -> Json:
         """Some facts of a sale as CloudEvents: `events`, the `last_seq` of them, and whether there may be `more`."""
         asked = urlencode({"after": after, "limit": limit, "wait": wait_seconds})

@@ -94,14 +94,13 @@ class Crowd:
             plan, members, phones, self._errands, t0, opens_at_ms, self._checkouts.told
         )
         self._rush = Rush(plan, members, presses, t0, self._hear)
-        self._rush_ended_ms = self._ended_ms = 0.0
+        self._ended_ms = 0.0
 
     async def play(self) -> None:
         """Press, pay, come back. Tells of its progress all the while."""
         ticker = asyncio.get_running_loop().create_task(self._tell())
         try:
             await self._rush.run(self._deadline)
-            self._rush_ended_ms = self._since_t0_ms()
             gc.enable()
             await self._errands.finish(self._deadline)
         finally:
@@ -116,7 +115,7 @@ class Crowd:
         for checkout in self._checkouts.ended:
             say(checkout, flush=False)
         crowd = [Shopper(member.customer, member.sku) for member in members]
-        say(Done(crowd, self._rush.began_ms, self._rush_ended_ms, self._ended_ms))
+        say(Done(crowd, self._rush.began_ms, self._ended_ms))
 
     def _hear(self, answer: Answer) -> None:
         if answer.kind in ("sale", "replay"):

@@ -154,12 +154,11 @@ class Shopper(msgspec.Struct, frozen=True):
 class Done(msgspec.Struct, frozen=True, tag_field="type", tag="done"):
     """The crowd has gone home, and every `Answer` and `Checkout` came before; their `shopper` is an index of `crowd`.
 
-    From T0: when it began to press, when the last press of the rush had its answer, and when nobody was left.
+    From T0: when it began to press, and when nobody was left.
     """
 
     crowd: list[Shopper]
     began_ms: float
-    rush_ended_ms: float
     ended_ms: float
 
 

@@ -63,7 +63,7 @@ class Heard:
     """Everything the crowd has told, and what the shop's counters were meanwhile."""
 
     clock: Clock = field(default_factory=lambda: Clock(0, 0.0))
-    done: Done = field(default_factory=lambda: Done([], 0.0, 0.0, 0.0))
+    done: Done = field(default_factory=lambda: Done([], 0.0, 0.0))
     answers: list[Answer] = field(default_factory=list)
     checkouts: list[Checkout] = field(default_factory=list)
     history: list[Moment] = field(default_factory=list)

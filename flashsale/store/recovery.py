@@ -20,8 +20,6 @@ LIFE_MS: Final = 600_000
 """How long keys that were put aside stay after the last write."""
 _REPEAT_KEYS: Final = b"restock:"
 
-Fields = Mapping[str, bytes | str]
-
 
 @dataclass(frozen=True, slots=True)
 class OldSale:

@@ -35,7 +35,7 @@ HISTORY = [Moment(-100.0, 2, 0, 0), Moment(200.0, 0, 2, 0), Moment(3100.0, 0, 1,
 
 def result(units: int, story: Story) -> Result:
     sale = load_sale("giulia", units)
-    done = Done(story.crowd, 9.0, 600.0, 9000.0)
+    done = Done(story.crowd, 9.0, 9000.0)
     case = replace(story.case(), stock={"car": units})
     return result_of(sale, setting(), done, case, story.findings(), HISTORY)
 

@@ -18,7 +18,6 @@ DEFAULT_LIMIT: Final = 100
 MAX_WAIT_S: Final = 60
 NOW: Final = "now"
 """The cursor of somebody who wants only what comes from now on."""
-MAX_CURSOR: Final = 64 * 1024
 MAX_SEQ: Final = 10**15 - 1
 """Facts are told with fifteen digits."""
 TYPES: Final = {
