@@ -103,8 +103,9 @@ def _option(field: str) -> Callable[[Command], Command]:
     if not switch and info.default not in {None, PydanticUndefined, ""}:
         notes.append(f"default: {info.default}")
     help_text = f"{info.description}  [{'; '.join(notes)}]"
+    if switch and info.default:
+        return click.option(f"{name}/--no-{name.removeprefix('--')}", field, default=None, help=help_text)
     if switch:
-        # Given or not given: an option that could also say no would need a second name.
         return click.option(name, field, is_flag=True, flag_value="1", default=None, type=str, help=help_text)
     return click.option(name, field, metavar=_metavar(field), help=help_text)
 

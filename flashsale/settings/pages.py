@@ -45,7 +45,7 @@ def check_css(path: Path) -> Path:
 class PageSettings(BaseModel):
     """The part of `flashsale.settings.Settings` that is about the shop page and the console."""
 
-    pages: bool = Field(default=True, description="Serve the shop page and the console; 0 serves neither.")
+    pages: bool = Field(default=True, description="Serve the shop page and the console.")
     pages_brand: str = Field(
         default="", max_length=100, description="Name of the shop, as the page shows it above a sale."
     )

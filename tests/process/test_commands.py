@@ -1,14 +1,17 @@
 """The command line of the server: help that names every variable, and starts fast because it imports little."""
 
+import os
 import re
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from flashsale import __version__
 from flashsale.cli.main import SUBCOMMANDS, cli
+from flashsale.cli.options import setting_options, settings_or_exit
 from flashsale.settings import SECRET_FIELDS, Settings, env_name, option_name
 from tests.process.programs import clean_env
 
@@ -41,6 +44,23 @@ def test_every_setting_of_the_server_is_an_option_that_names_its_variable() -> N
         assert re.search(rf"\[env var: {env_name(field)}[;\]]", output), field
     for field in SECRET_FIELDS:
         assert f"--{field.replace('_', '-')} " not in output
+
+
+@pytest.mark.parametrize("field", ["fast_lane", "keep_attempts", "pages"])
+def test_what_is_on_by_default_can_be_turned_off(field: str) -> None:
+    @click.command()
+    @setting_options(field)
+    def show(**options: str | bool | None) -> None:
+        click.echo(getattr(settings_or_exit(options, None), field))
+
+    name, without = str(option_name(field)), {**os.environ, env_name(field): None}
+
+    def shown(*arguments: str, **env: str) -> str:
+        return CliRunner().invoke(show, list(arguments), env={**without, **env}).output.strip()
+
+    assert (shown(), shown(name), shown(f"--no-{name[2:]}")) == ("True", "True", "False")
+    assert shown(name, **{env_name(field): "0"}) == "True", "an option overrides its variable"
+    assert shown(**{env_name(field): "0"}) == "False"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
