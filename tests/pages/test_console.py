@@ -8,11 +8,11 @@ from playwright.async_api import Locator, expect
 
 from tests.pages.conftest import OpenDevice
 from tests.support.browser import DESK, PATIENCE_MS, Device, Tab
-from tests.support.console_views import VIEWS, go, log_in, reach_view
+from tests.support.console_views import VIEWS, fill_in, go, log_in, reach_view
 from tests.support.page_states import Scene
 from tests.support.stage import TITLE, Stage
 from tests.support.wcag import violations
-from tests.support_http.client import ROOT_KEY, new_sale_id
+from tests.support_http.client import ROOT_KEY, eventually, new_sale_id
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
@@ -94,13 +94,8 @@ async def test_a_sale_is_made_and_changed(stage: Stage, devices: OpenDevice) -> 
     await tab.press("new")
     await tab.view("edit")
     page = tab.page
-    await page.locator("#f-id").fill(sale)
-    await page.locator("#f-title").fill("Milano at night")
-    await page.locator("#f-opens_at").fill("2030-01-02T03:04:05")
+    await fill_in(page, sale)
     await page.locator("#f-currency").fill("XXQ")
-    await page.locator("#item1-sku").fill("night")
-    await page.locator("#item1-price").fill("1234.50")
-    await page.locator("#item1-stock").fill("7")
     await tab.press("save")
     await expect(page.locator("#f-currency")).to_have_attribute("aria-invalid", "true", timeout=PATIENCE_MS)
     assert (await page.locator("#f-currency-fault").inner_text()).strip()
@@ -182,10 +177,16 @@ async def look_up(tab: Tab, who: str) -> None:
 
 async def test_the_story_of_a_customer(stage: Stage, devices: OpenDevice) -> None:
     """What support has to know of two who complain: one bought, one came too late."""
+
+    async def noted() -> bool:
+        answer = await stage.shop.ask("GET", f"/v1/sales/{stage.sale}/story?customer=bob", bearer=ROOT_KEY)
+        return bool(answer.must(200)["attempts"])
+
     await stage.open(stock=1)
     held = await stage.hold("ann")
     (await stage.shop.reserve(stage.sale, "bob")).refused(409, "sold_out")
     await stage.click_through(held, "ann")
+    await eventually(noted, "that bob was refused is noted")
     _, tab = await inside(stage, devices)
     await go(tab, f"#/sales/{stage.sale}/story", "story")
     await look_up(tab, "ann")

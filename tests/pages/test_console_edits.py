@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Route, expect
 
 from tests.pages.conftest import OpenDevice
 from tests.support.browser import DESK, PATIENCE_MS, Device, Tab
-from tests.support.console_views import go, log_in
+from tests.support.console_views import fill_in, go, log_in
 from tests.support.stage import Stage
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
@@ -21,16 +21,6 @@ async def inside(stage: Stage, device: Device) -> Tab:
     return tab
 
 
-async def fill(page: Page, sale: str) -> None:
-    """Everything that a new sale needs."""
-    await page.locator("#f-id").fill(sale)
-    await page.locator("#f-title").fill("Milano at night")
-    await page.locator("#f-opens_at").fill("2030-01-02T03:04:05")
-    await page.locator("#item1-sku").fill("night")
-    await page.locator("#item1-price").fill("1234.50")
-    await page.locator("#item1-stock").fill("7")
-
-
 @pytest.mark.parametrize("status", [0, 503])
 async def test_a_sale_whose_answer_was_lost_can_be_sent_again(
     stage: Stage, devices: OpenDevice, status: int
@@ -40,7 +30,7 @@ async def test_a_sale_whose_answer_was_lost_can_be_sent_again(
     device.expects_loss()
     tab = await inside(stage, device)
     await go(tab, "#/new", "edit")
-    await fill(tab.page, stage.sale)
+    await fill_in(tab.page, stage.sale)
 
     async def lose(route: Route) -> None:
         if route.request.method != "PUT":
@@ -71,7 +61,7 @@ async def test_the_id_of_another_sale_is_not_taken(stage: Stage, devices: OpenDe
     device = await devices(size=DESK)
     tab = await inside(stage, device)
     await go(tab, "#/new", "edit")
-    await fill(tab.page, stage.sale)
+    await fill_in(tab.page, stage.sale)
     for _ in range(2):
         await tab.press("save")
         await expect(tab.page.locator("#f-id")).to_have_attribute("aria-invalid", "true", timeout=PATIENCE_MS)

@@ -50,10 +50,11 @@ async def person(tab: Tab) -> None:
 
 
 async def second_chance(tab: Tab) -> None:
-    """The button has come back, and it is pressed."""
-    await tab.until("open")
-    await tab.page.evaluate(PRESS)
-    await tab.until("held")
+    """The button has come back, and it is pressed: again, should the unit that it was for be another's by then."""
+    while await tab.until("open", "held") == "open":
+        await tab.page.evaluate(PRESS)
+        await tab.until("reserving", *ENDS)
+        await tab.until("open", *ENDS)
 
 
 async def all_in_time(tabs: list[Tab], *states: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.pages.conftest import OpenDevice
-from tests.support.browser import PATIENCE_MS
+from tests.support.browser import PATIENCE_MS, Device, Tab
 from tests.support.page_login import Login
 from tests.support.shopping import at_provider, take, within
 from tests.support.stage import Stage
@@ -18,21 +18,37 @@ from tests.support_http.server import Server
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+async def strangers(devices: OpenDevice, login: Login) -> Device:
+    """The device of somebody whom the brand's login does not know, now or later."""
+    device = await devices(cookies=True)
+    device.expects(rf"401 \(Unauthorized\) \({login.url}/token\)")
+    return device
+
+
+async def leads_to_login(tab: Tab, login: Login) -> None:
+    """The page offers the way to the brand's login, and from there back to itself."""
+    await expect(tab.action("login")).to_have_attribute(
+        "href", f"{login.url}/login?return_to={quote(tab.page.url, safe='')}"
+    )
+
+
+async def log_in(tab: Tab) -> None:
+    """Goes there, and comes back as ann."""
+    await tab.press("login")
+    await tab.page.get_by_label("Name").fill("ann")
+    await tab.page.get_by_role("button", name="Log in").click()
+
+
 @pytest.mark.long
 async def test_a_stranger_is_sent_to_log_in_and_comes_back(
     stage: Stage, devices: OpenDevice, members: Server, login: Login
 ) -> None:
     await stage.open()
-    device = await devices(cookies=True)
-    device.expects(rf"401 \(Unauthorized\) \({login.url}/token\)")
+    device = await strangers(devices, login)
     tab = await device.open(f"{members.url}/s/{stage.sale}")
     await tab.until("login")
-    await expect(tab.action("login")).to_have_attribute(
-        "href", f"{login.url}/login?return_to={quote(tab.page.url, safe='')}"
-    )
-    await tab.press("login")
-    await tab.page.get_by_label("Name").fill("ann")
-    await tab.page.get_by_role("button", name="Log in").click()
+    await leads_to_login(tab, login)
+    await log_in(tab)
     await take(tab)
     (mine,) = await stage.shop.mine(stage.sale, "ann")
     assert mine["status"] == "held"
@@ -68,8 +84,7 @@ async def test_whoever_logs_out_meanwhile_is_told(
     stage: Stage, devices: OpenDevice, members: Server, login: Login
 ) -> None:
     await stage.open()
-    device = await devices(cookies=True)
-    device.expects(rf"401 \(Unauthorized\) \({login.url}/token\)")
+    device = await strangers(devices, login)
     await device.context.add_cookies([login.cookie("ann")])  # type: ignore[list-item]  # the shape is checked there
     login.lasts_s = 2
     tab = await device.open(f"{members.url}/s/{stage.sale}")
@@ -87,15 +102,12 @@ async def test_who_has_a_hold_can_log_in_where_nothing_is_left(
 ) -> None:
     await stage.open(stock=1)
     await stage.hold("ann")
-    device = await devices(cookies=True)
-    device.expects(rf"401 \(Unauthorized\) \({login.url}/token\)")
+    device = await strangers(devices, login)
     tab = await device.open(f"{members.url}/s/{stage.sale}")
     await tab.until("sold_out")
     await tab.says("Log in to see what you have reserved")
     assert not await violations(tab)
-    await tab.press("login")
-    await tab.page.get_by_label("Name").fill("ann")
-    await tab.page.get_by_role("button", name="Log in").click()
+    await log_in(tab)
     await tab.until("held")
     await expect(tab.action("login")).to_have_count(0)
 
@@ -106,8 +118,7 @@ async def test_whose_login_ends_while_they_hold_is_told_and_goes_on(
 ) -> None:
     """The page notices by itself that the login is over, and also that it is there again."""
     await stage.open()
-    device = await devices(cookies=True)
-    device.expects(rf"401 \(Unauthorized\) \({login.url}/token\)")
+    device = await strangers(devices, login)
     cookie = login.cookie("ann")
     await device.context.add_cookies([cookie])  # type: ignore[list-item]  # the shape is checked there
     login.lasts_s = 2
@@ -115,9 +126,7 @@ async def test_whose_login_ends_while_they_hold_is_told_and_goes_on(
     await take(tab)
     await device.context.clear_cookies()
     await tab.says("You are no longer logged in")
-    await expect(tab.action("login")).to_have_attribute(
-        "href", f"{login.url}/login?return_to={quote(tab.page.url, safe='')}"
-    )
+    await leads_to_login(tab, login)
     assert not await violations(tab)
     await tab.press("pay")
     await tab.until("held")

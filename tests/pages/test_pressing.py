@@ -22,6 +22,8 @@ DENIED = """const denied = () => new DOMException("denied", "SecurityError");
 Object.defineProperty(window, "localStorage", { get() { throw denied(); } });
 Object.defineProperty(Navigator.prototype, "locks", { get: () => ({ request: () => Promise.reject(denied()) }) });"""
 """What a browser does that lets the page keep nothing."""
+PRESS = "document.querySelector('[data-action=\"buy\"]')?.click()"
+"""Where a tab has already followed another one there is no button any more, and nothing to press."""
 MANY = 5
 """Units that a customer may have: a second request would take a second one."""
 
@@ -113,7 +115,7 @@ async def test_a_reload_while_the_answer_is_on_its_way(stage: Stage, devices: Op
 
     async def keep(route: Route) -> None:
         answer = await route.fetch()
-        assert answer.status == 201
+        assert answer.status in {200, 201}  # 200 when the page has waited long enough to ask again
         decided.set()
 
     await device.context.route(RESERVE, keep)
@@ -170,9 +172,7 @@ async def test_two_tabs_that_press_at_once_have_one_unit(stage: Stage, devices: 
     tab = await opened(stage, device)
     other = await device.open(stage.url)
     await other.until("open")
-    # Where one tab has already followed the other there is no button any more, and nothing to press.
-    press = "document.querySelector('[data-action=\"buy\"]')?.click()"
-    await asyncio.gather(tab.page.evaluate(press), other.page.evaluate(press))
+    await asyncio.gather(tab.page.evaluate(PRESS), other.page.evaluate(PRESS))
     await asyncio.gather(tab.until("held"), other.until("held"))
     await one_is_held(stage)
 
@@ -192,9 +192,7 @@ async def test_another_device_with_the_same_login_resumes(
     await take(tab)
     late = await laptop.open(page)
     await late.until("held")
-    assert await early.state() in {"open", "held"}
-    if await early.state() == "open":
-        await early.press("buy")
+    await early.page.evaluate(PRESS)
     await early.until("held")
     await one_is_held(stage)
     (mine,) = await stage.shop.mine(stage.sale, "ann")
@@ -223,7 +221,7 @@ async def test_an_older_list_of_reservations_does_not_erase_a_hold(stage: Stage,
     release.set()
 
     async def asked_again() -> bool:
-        return [sent.status for sent in device.requests("GET", "/mine")] == [200, 200]
+        return [sent.status for sent in device.requests("GET", "/mine")][:2] == [200, 200]
 
     await eventually(asked_again, "the page asks for its reservations again")
     await tab.until("held")

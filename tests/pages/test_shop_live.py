@@ -37,7 +37,10 @@ REPLAY: Final = """async (script) => {
     return new Response(JSON.stringify(answer.status === 200 ? view(answer.left) : { code: "busy" }), answer);
   };
   const feed = new LiveSale({ api: "", sale: "s", onframe: () => {}, onway: (way) => ways.push(way) });
-  const rest = () => new Promise((resolve) => real.setTimeout.call(window, resolve, 20));
+  // Many turns of the page's work, not a length of time: what one turn begins, a later one ends.
+  const rest = async () => {
+    for (let turn = 0; turn < 8; turn += 1) await new Promise((resolve) => real.setTimeout.call(window, resolve, 2));
+  };
   feed.start();
   await rest();
   try {

@@ -1,5 +1,6 @@
 """Parts of the shop page by themselves, in the browser: what they work out is what the server does, to the minor unit."""
 
+import asyncio
 import json
 import random
 import re
@@ -156,15 +157,17 @@ async def test_a_press_that_comes_too_early_is_kept_until_it_opens(visit: Visit)
     """The server says not yet, twice; the page keeps the press, waits as long as it was told, and has a unit."""
     tab = await visit()
     await tab.until("open")
-    opens_at = instant(2)
-    early = 0
+    opens_at, early = "", 0
+    pressed_again = asyncio.Event()
 
     async def too_early(route: Route) -> None:
-        nonlocal early
+        nonlocal opens_at, early
         early += 1
         if early > 2:
+            await pressed_again.wait()
             await route.continue_()
             return
+        opens_at = opens_at or instant(2)
         problem = {
             "type": "/docs#not_open", "title": "Not open yet", "status": 409, "code": "not_open", "detail": "Later.",
             "opens_at": opens_at,
@@ -176,6 +179,7 @@ async def test_a_press_that_comes_too_early_is_kept_until_it_opens(visit: Visit)
     await tab.press("buy")
     await tab.until("opening")
     await tab.action("buy").dispatch_event("click")
+    pressed_again.set()
     await tab.until("held")
     sent = tab.device.reserves()
     assert len({each.key for each in sent}) == 1

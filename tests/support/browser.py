@@ -38,6 +38,7 @@ from playwright.async_api import (
 
 PATIENCE_MS: Final = 60_000
 """How long a page may take for what must come true; none comes near it unless the test fails."""
+expect.set_options(timeout=PATIENCE_MS)
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 FLAGS: Final = (
     "--no-sandbox",
@@ -228,7 +229,9 @@ class Chromium:
     async def started(cls) -> AsyncIterator["Chromium"]:
         """A browser for the block, which must run in one event loop."""
         async with async_playwright() as driver:
-            browser = await driver.chromium.launch(executable_path=executable(driver), args=list(FLAGS))
+            browser = await driver.chromium.launch(
+                executable_path=executable(driver), args=list(FLAGS), timeout=PATIENCE_MS
+            )
             try:
                 yield cls(browser)
             finally:

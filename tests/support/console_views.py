@@ -6,6 +6,8 @@ tab = await reach_view("sale", scene)
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from playwright.async_api import Page
+
 from tests.support.browser import Tab
 from tests.support.page_states import Scene
 from tests.support_http.client import ROOT_KEY
@@ -23,6 +25,16 @@ async def go(tab: Tab, where: str, view: str) -> None:
     """Follows a route inside the console, without a load: the key is in memory only."""
     await tab.page.evaluate("(where) => { location.hash = where; }", where)
     await tab.view(view)
+
+
+async def fill_in(page: Page, sale: str) -> None:
+    """Everything that a new sale needs, in the form for one."""
+    await page.locator("#f-id").fill(sale)
+    await page.locator("#f-title").fill("Milano at night")
+    await page.locator("#f-opens_at").fill("2030-01-02T03:04:05")
+    await page.locator("#item1-sku").fill("night")
+    await page.locator("#item1-price").fill("1234.50")
+    await page.locator("#item1-stock").fill("7")
 
 
 async def busy_sale(scene: Scene) -> None:

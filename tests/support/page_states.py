@@ -3,6 +3,7 @@
 tab = await reach("held", scene)         # names as in `data-state`, and `offline`
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -67,14 +68,24 @@ async def _scheduled(scene: Scene) -> Tab:
 
 
 async def _opening(scene: Scene) -> Tab:
-    """The clock says that it has opened, and the server has not said so yet: its news are lost on the way."""
+    """The clock says that it has opened, and the server has not said so yet: its news are lost on the way.
+
+    The page hears of the sale once, and that it opens two seconds later: it may take as long as it likes to get there.
+    """
     scene.device.expects_loss()
+    await scene.stage.define(stock=350, opens_in=3600)
+    heard = asyncio.Event()
+
+    async def once(route: Route) -> None:
+        if heard.is_set():
+            return  # and no answer comes any more
+        heard.set()
+        answer = await route.fetch()
+        await route.fulfill(response=answer, json={**await answer.json(), "opens_at": instant(2)})
+
     await scene.device.context.route(LIVE, lambda route: route.abort())
-    await scene.stage.define(stock=350, opens_in=12)
-    tab = await scene.page("scheduled")
-    await scene.device.context.route(VIEW, _never)
-    await tab.until("opening")
-    return tab
+    await scene.device.context.route(VIEW, once)
+    return await scene.page("opening")
 
 
 async def _open(scene: Scene) -> Tab:
@@ -140,7 +151,7 @@ async def _declined(scene: Scene) -> Tab:
 async def _expired(scene: Scene) -> Tab:
     await scene.stage.open(stock=120, hold_seconds=2)
     tab = await scene.page("open")
-    await take(tab)
+    await tab.press("buy")
     await tab.until("expired")
     return tab
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import psutil
 import pytest
@@ -18,6 +19,8 @@ from tests.process.programs import Program, eventually
 from tests.support_http.client import ROOT_KEY, SECRET
 
 HTTP_WORKER = "flashsale.process.http_worker"
+PATIENT: Final = {"FLASHSALE_REDIS_TIMEOUT_MS": "20000", "FLASHSALE_REQUEST_DEADLINE_MS": "20000"}
+"""Settings of a server that is not asked how it copes with a slow store: a machine that stalls makes nobody busy."""
 
 
 def debian_server(what: str) -> Path:
