@@ -5,6 +5,8 @@ import { colour, panelChart } from "./charts.js";
 import { table } from "./parts.js";
 
 const ROWS = 20;
+const TAIL = 0.03; // of the curve: what has come of the last change is seen for so long
+const TAIL_MS = 1000; // at least
 const KINDS = ["sold", "held", "available"];
 
 /**
@@ -53,7 +55,9 @@ export function curvePanel(context) {
       from: time(all[0].at), to: time(last.at), sold: last.sold, held: last.held, available: last.available }));
     note.hidden = seen.complete !== false;
     setText(note, t("curve.incomplete"));
-    chart.update(KINDS.map((kind) => all.map((point) => ({ x: point.at, y: point[kind] }))), { min: all[0].at, max: last.at });
+    const tail = last.at + Math.max(TAIL_MS, (last.at - all[0].at) * TAIL);
+    const end = Math.max(last.at, Math.min(tail, context.app.clock.now()));
+    chart.update(KINDS.map((kind) => [...all, { ...last, at: end }].map((point) => ({ x: point.at, y: point[kind] }))), { min: all[0].at, max: end });
     if (details.open) replace(rows, rowsOf(all));
   };
   const rowsOf = (all) => {
