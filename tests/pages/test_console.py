@@ -23,7 +23,7 @@ DRAWN_LAST: Final = """(units) => {
   const sets = chart?.data.datasets.map(({ data }) => data.slice(-2));
   return sets?.every(([from, to], index) => to && from.x < to.x && from.y === units[index] && to.y === units[index]);
 }"""
-"""The end of the curve shows these units for some time, sold, held and available: a step at the very end would not be seen."""
+"""The end of the curve shows these units for some time, sold, held and available: a step at the very end is not seen."""
 
 
 async def inside(stage: Stage, devices: OpenDevice, **options: object) -> tuple[Device, Tab]:
