@@ -41,7 +41,8 @@ ARRIVAL_SECONDS: Final = 60.0
 """So long the others wait for those who have not arrived when all were started."""
 BUSY_SECONDS: Final = 20.0
 """So long those are waited for who are paying when a run is over, or have pressed and wait for the answer."""
-HAND_ON_SECONDS: Final = 15.0
+HAND_ON_SECONDS: Final = 30.0
+"""More than order systems may need to catch up."""
 SETTLE_SECONDS: Final = 15.0
 LOOK_SECONDS: Final = 0.05
 LONG_SECONDS: Final = 300.0

@@ -25,7 +25,7 @@ PROGRESS_SECONDS = 0.2
 EVIDENCE_SECONDS = 1.0
 CPU_SECONDS = 0.1
 RUSH_MS = 1000.0
-CATCH_UP_SECONDS = 10.0
+CATCH_UP_SECONDS = 20.0
 LEAVE_SECONDS = 40.0
 """So long a load process that is asked to end waits for the master, which may have been asked as well."""
 

@@ -24,16 +24,17 @@ class Refresher(Caller):
     @task
     def reload(self) -> None:
         """Reads state and availability."""
+        asked_ms = RUN.clock.now_ms()
         view = self.view()
         if view is None:
             gevent.sleep(0.5)
             return
-        said = self._wrong(view)
+        said = self._wrong(view, asked_ms)
         if said:
             RUN.ledger.odd("view", "a refresher", RUN.clock.now_ms(), said)
 
-    def _wrong(self, view: dict[str, Any]) -> str:
-        """What of a view cannot be."""
+    def _wrong(self, view: dict[str, Any], asked_ms: int) -> str:
+        """What of a view cannot be that was asked for at this instant: the answer may have been long on its way."""
         before, self._server_time = self._server_time, view["server_time"]
         if view["server_time"] < before:
             return f"the server's time went back from {before} to {view['server_time']}"
@@ -41,6 +42,6 @@ class Refresher(Caller):
             if not 0 <= item["available"] <= item["stock"]:
                 return f"{item['available']} of {item['stock']} {item['sku']} are available"
         assert RUN.plan is not None
-        if view["state"] == "scheduled" and RUN.t0_known.is_set() and RUN.clock.now_ms() > RUN.t0_ms + 2000:
+        if view["state"] == "scheduled" and RUN.t0_known.is_set() and asked_ms > RUN.t0_ms + 2000:
             return f"the sale is still scheduled at {view['server_time']}, and T0 was {view['opens_at']}"
         return ""

@@ -14,7 +14,7 @@ from tests.support.paying import Shopper
 from tests.support.simulator import Simulator, run_simulator
 from tests.support.world import definition
 from tests.support_http.client import ROOT_KEY, token
-from tests.support_http.server import Server
+from tests.support_http.server import PATIENT, Server
 
 TERMS = {"methods": ["card", "alipay"], "deposit_percent": 10, "instalments": 36}
 
@@ -56,9 +56,9 @@ def test_an_order_is_reconciled_refunded_and_reconciled_again(commands: Commands
 
 @pytest.fixture
 def parts(valkey: str, tmp_path: Path) -> Iterator[tuple[Simulator, Server]]:
-    """A simulator that tells nobody of anything, a server and a worker that tries each job once."""
+    """A simulator that tells nobody of anything, a server and a worker that tries each job three times."""
     with run_simulator(file=tmp_path / "books") as simulator:
-        env = {**simulator.env, "FLASHSALE_PAYMENT_TRIES": "1", "FLASHSALE_RECONCILE_SECONDS": "0"}
+        env = {**simulator.env, "FLASHSALE_PAYMENT_TRIES": "3", "FLASHSALE_RECONCILE_SECONDS": "0", **PATIENT}
         server = Server(tmp_path / "serve", ["--redis-url", valkey], env=env)
         worker = Program(["-m", "flashsale", "work", "--redis-url", valkey], tmp_path, env)
         try:
@@ -94,10 +94,10 @@ def test_a_lost_message_is_found_and_a_refund_that_died_is_tried_again(
     )
     reference = f"simulator:{order['payment']['reference']}"
     assert [(job["kind"], job["reservation"], job["reference"], job["tries"]) for job in listed] == [
-        ("refund", order["id"], reference, 1)
+        ("refund", order["id"], reference, 3)
     ]
     shown = commands.must("payments", "dead", "list", sale, **env)
-    assert re.search(rf"^{listed[0]['id']}\s+refund\s+{reference}\s+1\s+20\S+ \S+Z\s+\S", shown, re.MULTILINE)
+    assert re.search(rf"^{listed[0]['id']}\s+refund\s+{reference}\s+3\s+20\S+ \S+Z\s+\S", shown, re.MULTILINE)
 
     simulator.start_again()
     result = commands.run("payments", "reconcile", **env)

@@ -142,7 +142,8 @@ class LyingServer:
         if found is None or (self.lie == "forgets_one" and found["place"] == 3):
             return problem(404, "unknown_reservation")
         by_brand = "Authorization" in request.headers and "." not in request.headers["Authorization"]
-        if self.lie == "takes_back_the_paid" and by_brand and found["place"] == 3:
+        paid = [event["subject"] for event in self.feed.events[:1]]
+        if self.lie == "takes_back_the_paid" and by_brand and found["id"] in paid:
             found = dict(found, status="expired")
         return web.json_response(found)
 

@@ -1,11 +1,13 @@
 from io import StringIO
-from time import monotonic
+from typing import Final
 
+import pytest
 from rich.console import Console
 
 from flashsale.demo.messages import Progress, Received
 from flashsale.demo.view import Scene, View
 
+NOW: Final = 1000.0
 SALE = {
     "state": "open",
     "items": [
@@ -22,13 +24,20 @@ def rendered(scene: Scene) -> str:
     return console.file.getvalue()
 
 
-def test_the_countdown() -> None:
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> float:
+    """The time that it is for the view, as long as the test lasts."""
+    monkeypatch.setattr("flashsale.demo.view.monotonic", lambda: NOW)
+    return NOW
+
+
+def test_the_countdown(stopped: float) -> None:
     scene = Scene("Shoes", 10, 2)
     assert "getting ready" in rendered(scene)
-    scene.opens_at = monotonic() + 100
-    assert "opens in 100.0 s" in rendered(scene) or "opens in 99.9 s" in rendered(scene)
-    scene.opens_at = monotonic() - 3
-    assert "open for" in rendered(scene)
+    scene.opens_at = stopped + 100
+    assert "opens in 100.0 s" in rendered(scene)
+    scene.opens_at = stopped - 3
+    assert "open for  3.0 s" in rendered(scene)
 
 
 def test_units_and_answers() -> None:
@@ -55,13 +64,17 @@ def test_units_and_answers() -> None:
     assert counts == ["│", "0", "0", "7", "0", "3", "│"]
 
 
-def test_without_a_terminal_it_says_a_line_a_second() -> None:
+def test_without_a_terminal_it_says_a_line_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=StringIO(), width=90)
     with View(console, Scene("Shoes", 10, 2)) as view:
-        for _ in range(50):
-            view.changed()
+        for second in range(3):
+            for part in range(50):
+                monkeypatch.setattr(
+                    "flashsale.demo.view.monotonic", lambda now=NOW + second + part / 100: now
+                )
+                view.changed()
     assert isinstance(console.file, StringIO)
-    assert console.file.getvalue().count("\n") == 1
+    assert console.file.getvalue().count("\n") == 3
 
 
 def test_a_line_says_answers_while_shoppers_wait_and_then_what_was_sold_again() -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from flashsale.demo.wire import Pool
+from flashsale.process.ports import ReservedPort
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -133,9 +134,5 @@ async def test_an_answer_to_no_question_ends_the_connection_and_nothing_else() -
 
 
 async def test_nobody_there() -> None:
-    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    with pytest.raises(OSError, match=r"refused|Connect"):
-        await Pool("127.0.0.1", port, 2, 1.0).open()
+    with ReservedPort() as nobody, pytest.raises(OSError, match=r"refused|Connect"):
+        await Pool("127.0.0.1", nobody.port, 2, 1.0).open()

@@ -1,17 +1,20 @@
 """What the tests of the load test share: servers that were built with a fault, and end with the test."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from flashsale.process.ports import ReservedPort
 from tests.loadtest import builds
 from tests.loadtest.builds import Fault
 from tests.loadtest.runs import KEYS, Run, arguments
-from tests.support_http.server import Server
+from tests.support_http.server import PATIENT, Server
 
 Serve = Callable[[Fault | None], Server]
 Start = Callable[..., Run]
+FreePort = Callable[[], int]
 
 
 @pytest.fixture
@@ -33,9 +36,16 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """An honest server that takes guests as well; each run has a sale of its own."""
     folder = tmp_path_factory.mktemp("honest")
     store = ["--embedded", "--data-dir", str(folder / "data")]
-    running = Server(folder, store, env={"FLASHSALE_GUESTS": "1"})
+    running = Server(folder, store, env={"FLASHSALE_GUESTS": "1", **PATIENT})
     yield running
     running.stop()
+
+
+@pytest.fixture
+def free_port() -> Iterator[FreePort]:
+    """Ports for servers that the test starts; the system gives them to nobody else before it ends."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(ReservedPort()).port
 
 
 @pytest.fixture

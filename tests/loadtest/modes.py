@@ -1,7 +1,6 @@
 """What the tests of Locust's modes do again and again."""
 
 import json
-import socket
 import urllib.request
 from typing import Any, Final
 
@@ -9,7 +8,15 @@ from tests.loadtest.runs import SMALL, Outcome
 from tests.support_http.client import ROOT_KEY
 from tests.support_http.server import Server
 
-QUICK: Final = {**SMALL, "users": 30, "units": 5, "hold-seconds": 30, "abandon": 0, "come-back": 0}
+QUICK: Final = {
+    **SMALL,
+    "users": 30,
+    "units": 5,
+    "hold-seconds": 30,
+    "patience": 60,
+    "abandon": 0,
+    "come-back": 0,
+}
 """Over as soon as those who got something have paid."""
 
 
@@ -30,19 +37,10 @@ def ask_server(server: Server, path: str, body: object = None, method: str = "GE
         return json.loads(answer.read())
 
 
-def two_processes() -> dict[str, Any]:
-    """Options of a run in two processes, beside which others may run on this machine."""
-    port = free_port()
+def two_processes(port: int) -> dict[str, Any]:
+    """Options of a run in two processes that talk to each other at this port."""
     here = {"master_bind_host": "127.0.0.1", "master_host": "127.0.0.1"}
     return {"processes": 2, "master_bind_port": port, "master_port": port, **here}
-
-
-def free_port() -> int:
-    """One that nobody has now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def is_green(outcome: Outcome) -> None:

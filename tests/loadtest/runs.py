@@ -25,11 +25,13 @@ SMALL: Final[Mapping[str, object]] = {
     "lead": 1,
     "reaction-ms": 200,
     "think-seconds": 0.3,
-    "patience": 6,
+    "patience": 20,
     "abandon": 30,
     "come-back": 80,
 }
-"""A crowd that is there at once, and gone after some ten seconds."""
+"""A crowd that is there at once, and gone after some twenty seconds: a machine may stall for half of that."""
+WAIT_SECONDS: Final = 240.0
+"""How long a run may take; nothing is decided by it but that a test ends."""
 
 
 def arguments(options: Mapping[str, object]) -> list[str]:
@@ -90,7 +92,7 @@ class Run:
 
     def outcome(self) -> Outcome:
         """Waits for its end."""
-        exit_code = self.program.wait()
+        exit_code = self.program.wait(WAIT_SECONDS)
         return Outcome(exit_code, self.program.out(), self.program.err(), self.report)
 
     def end(self) -> None:

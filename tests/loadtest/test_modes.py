@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.loadtest.conftest import Start
-from tests.loadtest.modes import ask_server, free_port, is_green, quick, two_processes
+from tests.loadtest.conftest import FreePort, Start
+from tests.loadtest.modes import ask_server, is_green, quick, two_processes
 from tests.loadtest.runs import Outcome
 from tests.process.programs import eventually
 from tests.support_http.client import ROOT_KEY, new_sale_id
@@ -76,8 +76,8 @@ def test_a_rehearsal_is_judged_and_in_no_feed(start: Start, honest: Server) -> N
     ("shape", "options"),
     [
         ("waves", {"waves": 2, "wave_seconds": 4}),
-        ("steady", {"rate": 10, "run_time": "8s"}),
-        ("soak", {"rate": 10, "run_time": "10s", "restock_seconds": 2, "restock_units": 3}),
+        ("steady", {"rate": 10, "run_time": "20s"}),
+        ("soak", {"rate": 10, "run_time": "20s", "restock_seconds": 2, "restock_units": 3}),
     ],
     ids=["waves", "steady", "soak"],
 )
@@ -85,7 +85,7 @@ def test_other_shapes_are_judged_too(
     start: Start, honest: Server, shape: str, options: dict[str, Any]
 ) -> None:
     outcome = start(
-        "--headless", **quick(honest.url, shape=shape, hold_seconds=5, abandon=20, **options)
+        "--headless", **quick(honest.url, shape=shape, hold_seconds=15, abandon=20, **options)
     ).outcome()
     is_green(outcome)
     figures = outcome.report["figures"]
@@ -114,12 +114,14 @@ SHARP: Final = {"reaction_ms": 100, "reaction_sigma": 0.2, "early": 0}
 """Everybody means to press within a few hundred milliseconds after T0."""
 
 
-def test_two_processes_fire_together(start: Start, honest: Server) -> None:
-    outcome = start("--headless", **quick(honest.url, users=60, **two_processes(), **SHARP)).outcome()
+def test_two_processes_fire_together(start: Start, honest: Server, free_port: FreePort) -> None:
+    outcome = start(
+        "--headless", **quick(honest.url, users=60, **two_processes(free_port()), **SHARP)
+    ).outcome()
     together(outcome, 60)
 
 
-def test_a_master_and_two_workers_fire_together(start: Start, honest: Server) -> None:
+def test_a_master_and_two_workers_fire_together(start: Start, honest: Server, free_port: FreePort) -> None:
     port = free_port()
     bound = {"master_bind_host": "127.0.0.1", "master_bind_port": port, "expect_workers": 2}
     master = start("--master", "--headless", **bound, **quick(honest.url, users=60, **SHARP))
@@ -128,15 +130,16 @@ def test_a_master_and_two_workers_fire_together(start: Start, honest: Server) ->
     assert [worker.program.wait() for worker in workers] == [0, 0]
 
 
-def test_a_worker_that_dies_turns_the_verdict_red(start: Start, honest: Server) -> None:
+def test_a_worker_that_dies_turns_the_verdict_red(start: Start, honest: Server, free_port: FreePort) -> None:
     """What its shoppers were told is gone with it: that must not look green."""
     port, sale = free_port(), new_sale_id()
     bound = {"master_bind_host": "127.0.0.1", "master_bind_port": port, "expect_workers": 2}
-    crowd = quick(honest.url, sale=sale, users=40, units=400, shape="steady", rate=20, run_time="10s")
+    crowd = quick(honest.url, sale=sale, users=40, units=400, shape="steady", rate=20, run_time="300s")
     master = start("--master", "--headless", **bound, **crowd)
     workers = [start("--worker", master_host="127.0.0.1", master_port=port) for _ in range(2)]
     eventually(lambda: held(honest, sale) > 5, "shoppers have holds")
     workers[0].program.end()
+    master.program.send(signal.SIGTERM)
     outcome = master.outcome()
     assert outcome.exit_code == 1, outcome.said + outcome.log
     assert any("has gone" in finding for finding in outcome.findings["engine"]), outcome.findings
@@ -152,7 +155,7 @@ def held(honest: Server, sale: str) -> int:
 
 def test_tags_choose_parts(start: Start, honest: Server) -> None:
     outcome = start(
-        "--headless", "--tags", "reserve", "orders", "forge", **quick(honest.url, bots=1, hold_seconds=2)
+        "--headless", "--tags", "reserve", "orders", "forge", **quick(honest.url, bots=1)
     ).outcome()
     is_green(outcome)
     told = outcome.evidence["told"]
@@ -173,7 +176,7 @@ def test_tags_leave_out_parts(start: Start, honest: Server) -> None:
     assert sum(told["timeline"]["answers"]["limit_reached"].values()) == figures["accepted"] == 5
 
 
-def test_the_web_ui_starts_stops_and_shows(start: Start, honest: Server) -> None:
+def test_the_web_ui_starts_stops_and_shows(start: Start, honest: Server, free_port: FreePort) -> None:
     """By its HTTP API, as its page does; twice, as the second run must not meet the first."""
     port, sales = free_port(), []
     page = f"http://127.0.0.1:{port}"
@@ -206,7 +209,7 @@ def _answers(page: str) -> bool:
         return False
 
 
-def test_the_web_ui_can_stop_a_run_half_way(start: Start, honest: Server) -> None:
+def test_the_web_ui_can_stop_a_run_half_way(start: Start, honest: Server, free_port: FreePort) -> None:
     port, sale = free_port(), new_sale_id()
     page = f"http://127.0.0.1:{port}"
     crowd = quick(honest.url, sale=sale, shape="steady", rate=20, run_time="300s", units=1000)
@@ -220,7 +223,9 @@ def test_the_web_ui_can_stop_a_run_half_way(start: Start, honest: Server) -> Non
     assert outcome.report["figures"]["accepted"] >= 5
 
 
-def test_ctrl_c_ends_the_web_ui_and_the_run_in_it(start: Start, honest: Server, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_web_ui_and_the_run_in_it(
+    start: Start, honest: Server, free_port: FreePort, tmp_path: Path
+) -> None:
     port, sale, written = free_port(), new_sale_id(), tmp_path / "locust.html"
     page = f"http://127.0.0.1:{port}"
     crowd = quick(honest.url, sale=sale, shape="steady", rate=20, run_time="300s", units=1000, html=written)
@@ -235,7 +240,7 @@ def test_ctrl_c_ends_the_web_ui_and_the_run_in_it(start: Start, honest: Server, 
     assert "Locust" in written.read_text(encoding="utf-8")
 
 
-def test_autostart_and_autoquit_need_nobody(start: Start, honest: Server) -> None:
+def test_autostart_and_autoquit_need_nobody(start: Start, honest: Server, free_port: FreePort) -> None:
     words = ("--autostart", "--web-host", "127.0.0.1", "--web-port", str(free_port()))
     is_green(start(*words, autoquit=0, **quick(honest.url)).outcome())
 
@@ -254,11 +259,11 @@ def test_a_run_that_is_ended_half_way_is_judged_by_what_there_is(
     assert outcome.report["figures"]["accepted"] >= 5
 
 
-def test_ctrl_c_at_the_terminal_of_two_processes(start: Start, honest: Server) -> None:
+def test_ctrl_c_at_the_terminal_of_two_processes(start: Start, honest: Server, free_port: FreePort) -> None:
     """A terminal sends it to the whole group."""
     sale = new_sale_id()
     crowd = quick(honest.url, sale=sale, shape="steady", rate=20, run_time="300s", units=1000)
-    run = start("--headless", **two_processes(), **crowd)
+    run = start("--headless", **two_processes(free_port()), **crowd)
     eventually(lambda: held(honest, sale) > 5, "shoppers have holds")
     for process in run.program.family():
         process.send_signal(signal.SIGINT)

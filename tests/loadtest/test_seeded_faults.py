@@ -25,7 +25,9 @@ SKU = "unit"
 LEAVE = {"abandon": 80, "cancel": 0}
 CANCEL = {"abandon": 0, "cancel": 80}
 PAY = {"abandon": 0, "cancel": 0, "decline": 0}
-WANT_TWO = {"units": 80, "greedy": 100, "come_back": 0}
+STANDS = {"hold_seconds": 20}
+"""Holds that last: what has to be seen at one time is there at one time, however slow the machine is."""
+WANT_TWO = {"units": 80, "greedy": 100, "come_back": 0, **STANDS}
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,14 @@ SEEDED = (
             "engine": AUDIT + ".*oversold",
         },
         builds.OVERSELLS,
+        crowd=STANDS,
         always=True,
     ),
     Seeded(
         "oversells by one, and its counters add up",
         {"oversold": r"shoppers were told that they have 11 units at one time", "engine": AUDIT},
         builds.OVERSELLS_UNCOUNTED,
+        crowd=STANDS,
     ),
     Seeded(
         "oversells by one, and hides it",
@@ -75,7 +79,7 @@ SEEDED = (
         },
         builds.OVERSELLS,
         cook(cooked_books.without_the_extra),
-        crowd={"abandon": 100, "come_back": 0},
+        crowd={"abandon": 100, "come_back": 0, **STANDS},
         silent=frozenset({"engine", "undersold", "limit", "money", "feed"}),
     ),
     Seeded(

@@ -98,9 +98,9 @@ class Program:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def wait(self) -> int:
+    def wait(self, seconds: float = DEADLINE_SECONDS) -> int:
         """Its exit code, once it has ended."""
-        return self.process.wait(DEADLINE_SECONDS)
+        return self.process.wait(seconds)
 
     def end(self) -> None:
         """End it, if it has not ended by itself."""

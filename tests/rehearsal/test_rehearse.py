@@ -32,7 +32,7 @@ DEFINITION: dict[str, Any] = {
     "payment": {"methods": ["card", "alipay"], "deposit_percent": 10},
 }
 WAIT_SECONDS = 240.0
-QUICK = "--shoppers 30 --spawn-rate 60 --lead 1 --think-seconds 0.2 --patience 8 --abandon 0 --cancel 0 --decline 0"
+QUICK = "--shoppers 30 --spawn-rate 60 --lead 1 --think-seconds 0.2 --patience 25 --abandon 0 --cancel 0 --decline 0"
 """Everybody who gets a hold pays for it, so everything is sold."""
 
 

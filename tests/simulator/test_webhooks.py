@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from flashsale.process.ports import ReservedPort
 from flashsale.providers.signature import HEADER, verify
 from tests.support.simulator import Simulator, run_simulator
-from tests.support.webhook_receiver import Receiver, receiver
+from tests.support.webhook_receiver import Receiver, receiver, url_at
 
 
 def start(simulator: Simulator, key: str = "key", capture: str = "manual") -> dict[str, Any]:
@@ -64,11 +65,9 @@ async def test_a_webhook_comes_again_until_it_is_taken(status: int) -> None:
 
 
 async def test_a_receiver_that_is_away_is_waited_for() -> None:
-    async with receiver() as first:
-        url, port = first.url, first.port
-    with run_simulator(webhook_url=url) as simulator:
+    with ReservedPort() as away, run_simulator(webhook_url=url_at(away.port)) as simulator:
         payment = pay(simulator)
-        async with receiver(port) as hooks:
+        async with receiver(away.port) as hooks:
             await hooks.until(lambda: payments_of(hooks) == [payment])
 
 

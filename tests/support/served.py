@@ -12,6 +12,7 @@ from typing import Any, Self
 import jwt
 
 from tests.process.programs import Program, eventually
+from tests.support_http.server import PATIENT
 
 
 class Served:
@@ -35,6 +36,7 @@ class Served:
                 "FLASHSALE_SHOPPER_SECRET": self.shopper_secret,
                 "FLASHSALE_GUESTS": "1",
                 "FLASHSALE_LOG_FORMAT": "json",
+                **PATIENT,
                 **self._env,
             },
         )

@@ -5,10 +5,12 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from multidict import CIMultiDictProxy
+
+PATH: Final = "/v1/payments/simulator/events"
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,23 @@ class Receiver:
             await response.write(b" " * 65_536)
 
 
+def url_at(port: int) -> str:
+    """Where a receiver at this port is sent webhooks."""
+    return f"http://127.0.0.1:{port}{PATH}"
+
+
 @asynccontextmanager
 async def receiver(port: int = 0) -> AsyncIterator[Receiver]:
     """A receiver that listens."""
     made = Receiver()
     app = web.Application()
-    app.router.add_post("/v1/payments/simulator/events", made.handle)
+    app.router.add_post(PATH, made.handle)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", port).start()
         made.port = runner.addresses[0][1]
-        made.url = f"http://127.0.0.1:{made.port}/v1/payments/simulator/events"
+        made.url = url_at(made.port)
         yield made
     finally:
         await runner.cleanup()
