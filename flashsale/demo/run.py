@@ -22,6 +22,7 @@ from rich.console import Console
 
 from flashsale.client import ApiError, Client, UnreachableError
 from flashsale.demo.books import deliver, free_name, order_key, read_books, settle
+from flashsale.demo.brand import Brand
 from flashsale.demo.case import Books, Case
 from flashsale.demo.company import CrowdError, CrowdProcess, crowd_process
 from flashsale.demo.curve import draw_curve
@@ -120,7 +121,7 @@ async def run_demo(
         address = await stack.enter_async_context(
             start_server(keys, data_dir, options.workers, options.trouble)
         )
-        brand = await stack.enter_async_context(Client(address.shop, keys.root_key))
+        brand = await stack.enter_async_context(Brand(address.shop, keys.root_key))
         provider = await stack.enter_async_context(Client(address.provider, address.provider_secret))
         name = await free_name(brand, options.sale.sale)
         async with _players(keys, brand, data_dir, options.seed) as players:
