@@ -20,11 +20,8 @@ from flashsale.store.sales import SaleStore
 from tests.support.books import faults_of
 from tests.support.postgres import Postgres
 from tests.support.sales import Clock
-from tests.support.server import MEMORY_ONLY, binary, plain
+from tests.support.server import MEMORY_ONLY, PATIENCE_MS, PATIENCE_S, binary, plain
 from tests.support.shop import Shop
-
-PATIENCE_MS = 20_000
-"""What a test that is about something else lets the server take: a busy machine is no failure."""
 
 # Of the profile that is in force here or in CI, all but the time that an example may take.
 settings.register_profile("patient", settings.get_profile(settings.get_current_profile_name()), deadline=None)
@@ -77,9 +74,10 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> Iterator[str]:
-    """The address of a fresh database."""
+    """The address of a fresh database, on a server that runs again whatever became of the test."""
     url = postgres.create_database()
     yield url
+    postgres.revive()
     postgres.drop_database(url)
 
 
@@ -98,7 +96,7 @@ def redis(store: Store) -> "Redis":
 
 @pytest.fixture
 async def sale_store(store: Store) -> AsyncIterator[SaleStore]:
-    sale_store = SaleStore(store, timeout_s=PATIENCE_MS / 1000)
+    sale_store = SaleStore(store, timeout_s=PATIENCE_S)
     yield sale_store
     await sale_store.close()
 

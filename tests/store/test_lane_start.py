@@ -20,8 +20,8 @@ from flashsale.scripts.reserve import Batch, Held, Refused
 from flashsale.store.client import Store, StoreUnavailableError
 from flashsale.store.lane import Lane
 from flashsale.store.sales import SaleStore
-from tests.conftest import PATIENCE_MS
 from tests.support.sales import claim
+from tests.support.server import PATIENCE_MS
 from tests.support.shop import Shop
 from tests.support_http.client import eventually
 

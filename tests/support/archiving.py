@@ -11,6 +11,7 @@ from flashsale.store.client import Store
 from flashsale.store.sales import SaleStore
 from flashsale.workers import archiver as module
 from flashsale.workers.archiver import Archiver
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 from tests.support.shop import Shop
 
 OTHER = "other"
@@ -20,8 +21,8 @@ class Desk:
     """An archiver at work on a store of its own."""
 
     def __init__(self, url: str, archive: Archive, **options: Any) -> None:
-        self.store = Store.connect(url)
-        self.sales = SaleStore(self.store)
+        self.store = Store.connect(url, timeout_ms=PATIENCE_MS)
+        self.sales = SaleStore(self.store, timeout_s=PATIENCE_S)
         self.maker = EventMaker(self.sales, "test")
         self.behind: list[Position] = []
         self.archiver = Archiver(
@@ -52,7 +53,7 @@ class Desk:
         task = asyncio.create_task(self.archiver.run(stop))
         yield
         stop.set()
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, 60)
 
     async def close(self) -> None:
         await self.sales.close()
@@ -60,7 +61,7 @@ class Desk:
 
 
 async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 - it becomes so in other threads and on servers
             await asyncio.sleep(0.01)
 

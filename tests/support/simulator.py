@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from flashsale.process.ports import ReservedPort
 from tests.process.programs import Program, eventually
 
 
@@ -128,8 +129,11 @@ def run_simulator(*, secret: str | None = None, **settings: object) -> Iterator[
     folder = Path(tempfile.mkdtemp(prefix="flashsale-simulator-"))
     simulator = None
     try:
-        simulator = Simulator(folder, secret or secrets.token_urlsafe(32), settings)
-        yield simulator
+        # Nobody else is given the port while the simulator is away.
+        with ReservedPort() as reserved:
+            settings = {"port": reserved.port, **settings}
+            simulator = Simulator(folder, secret or secrets.token_urlsafe(32), settings)
+            yield simulator
     finally:
         if simulator is not None:
             simulator.kill()

@@ -14,7 +14,7 @@ from flashsale.model.payment import METHODS
 from tests.support.browser import Device
 from tests.support.house import House, Till, click
 from tests.support_http.client import SECRET, instant
-from tests.support_http.server import PATIENT, Server
+from tests.support_http.server import Server
 
 BRAND = "Milano Motors"
 TITLE = "Alfa Romeo Giulia Milano"
@@ -30,7 +30,6 @@ class PagesHouse(House):
             "FLASHSALE_SHOPPER_SECRET": SECRET,
             "FLASHSALE_PAGES_BRAND": BRAND,
             "FLASHSALE_PAGES_POLL_SECONDS": "1",
-            **PATIENT,
         }
         super().__init__(folder, env={**own, **(env or {})})
 

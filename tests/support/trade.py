@@ -30,9 +30,9 @@ from flashsale.store.client import Store
 from flashsale.store.sales import SaleStore
 from tests.process.programs import Program
 from tests.support.sales import claim
-from tests.support.server import MEMORY_ONLY, binary
+from tests.support.server import MEMORY_ONLY, PATIENCE_MS, PATIENCE_S, binary
 from tests.support_http.client import ROOT_KEY, definition, eventually
-from tests.support_http.server import Server
+from tests.support_http.server import PATIENT, Server
 
 PRICE = 33_000_000
 AT_ONCE = 500
@@ -48,7 +48,7 @@ class Trade:
         self._folder = folder
         self._lines = () if durable else MEMORY_ONLY
         self._workers = workers
-        self._env = {"FLASHSALE_ARCHIVE": "none", "FLASHSALE_WORK_ONLY": "orders", **(env or {})}
+        self._env = {"FLASHSALE_ARCHIVE": "none", "FLASHSALE_WORK_ONLY": "orders", **PATIENT, **(env or {})}
         self._stack = ExitStack()
         self._numbers = itertools.count(1)
         self.sale = ""
@@ -65,8 +65,8 @@ class Trade:
             stack.callback(self.end_server)
             await asyncio.to_thread(self.start_work)
             stack.callback(self.end_work)
-            self.store = Store.connect(self.valkey.url)
-            self.sales = SaleStore(self.store)
+            self.store = Store.connect(self.valkey.url, timeout_ms=PATIENCE_MS)
+            self.sales = SaleStore(self.store, timeout_s=PATIENCE_S)
             self._lane = self.sales.lane()
             async with Client(self.url, ROOT_KEY) as brand:
                 self.key = str((await brand.create_key("order system", ["orders"]))["key"])
