@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp
 
+from tests.support.house import PatientShop
 from tests.support_http.client import PATIENCE_S, Shop, eventually, new_sale_id
 
 AT_ONCE: Final = 40
@@ -19,7 +20,8 @@ class Crowd:
     """Customers who ask for one unit under an Idempotency-Key of their own, again and again until they know.
 
     A connection that is cut and an answer that says 503 are no knowledge; everything else is. `told` is what each
-    customer was told last, None meaning sold out.
+    customer was told last, None meaning sold out. Those with numbers from `until` on do not press yet: so nobody is
+    ever too late to meet with what is killed next.
     """
 
     url: str
@@ -28,14 +30,14 @@ class Crowd:
     sale: str = field(default_factory=new_sale_id)
     told: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     troubles: int = 0
+    until: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def define(self) -> None:
-        async with Shop(self.url) as shop:
+        async with PatientShop(self.url) as shop:
             await eventually(shop.ready, "the server is ready")
-            (await shop.define(self.sale, stock=self.stock, limit_per_customer=1, hold_seconds=3600)).must(
-                201
-            )
+            terms = {"stock": self.stock, "limit_per_customer": 1, "hold_seconds": 3600}
+            (await shop.define(self.sale, **terms)).must(200, 201)
 
     async def press(self) -> None:
         """Everybody's turn, `AT_ONCE` of them at a time."""
@@ -47,6 +49,8 @@ class Crowd:
     async def _press_in_turn(self, waiting: Iterator[int]) -> None:
         async with Shop(self.url) as shop:
             for number in waiting:
+                while number >= self.until:
+                    await self.changed.wait()
                 async with asyncio.timeout(PATIENCE_S):
                     customer = f"c-{number}"
                     self.told[customer] = await self._press_until_told(shop, customer)
@@ -73,6 +77,19 @@ class Crowd:
     def _note(self) -> None:
         self.changed.set()
         self.changed.clear()
+
+    def let(self, point: int | None = None) -> None:
+        """So many customers, and all who may be in hand besides, may press now; None stands for everybody."""
+        self.until = self.customers if point is None else point + AT_ONCE
+        self._note()
+
+    async def kills(self, points: Sequence[int]) -> AsyncIterator[None]:
+        """At each of these points, while so many customers know and others are about to press."""
+        self.let(points[0])
+        for point, following in zip(points, [*points[1:], None], strict=True):
+            await self.until_told(point)
+            self.let(following)
+            yield
 
     async def until_told(self, count: int) -> None:
         """Waits until so many customers know."""
@@ -101,7 +118,7 @@ async def judge(crowd: Crowd) -> None:
     assert len(crowd.told) == crowd.customers
     winners = crowd.winners()
     assert len(winners) == crowd.stock, f"{len(winners)} were told that they have one of {crowd.stock} units"
-    async with Shop(crowd.url) as shop:
+    async with PatientShop(crowd.url) as shop:
         await eventually(shop.ready, "the server is ready")
         report = await shop.audit(crowd.sale)
         (item,) = report["items"]

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from redis.exceptions import ResponseError
 
+from flashsale.keys import SaleKeys
+from flashsale.scripts.payments import GROUP
 from flashsale.store.client import StoreUnavailableError
 from tests.support.house import House, PatientShop, Till, click
 from tests.support_http.client import eventually
@@ -37,6 +40,22 @@ class PatientTill(Till):
             return await super().queue_is_empty()
         except StoreUnavailableError:
             return False
+
+    async def forgets_the_rest(self) -> bool:
+        """Everything that is stored goes; whether it has."""
+        try:
+            await self.store.call(self.store.redis.flushall())
+        except StoreUnavailableError:
+            return False
+        return True
+
+    async def has_workers(self, count: int) -> bool:
+        """Whether so many have asked for jobs of this sale."""
+        try:
+            found = await self.store.redis.xinfo_consumers(SaleKeys.of(self.sale).payments, GROUP)
+        except ResponseError:  # nobody has
+            return False
+        return len(found) >= count
 
     async def time_passes(self) -> None:
         async def passed() -> bool:
@@ -67,21 +86,21 @@ async def click_surely(url: str, outcome: str = "succeed", **money: Any) -> None
 
 async def card(till: Till) -> None:
     """Consent first, then the charge."""
-    held = await till.hold("ann")
+    held = await till.hold("ann", key="the only click")
     await click_surely(await till.ask(held, "ann", "card"))
     await till.until(held, "confirmed", "paid")
 
 
 async def alipay(till: Till) -> None:
     """Charged at once."""
-    held = await till.hold("ann")
+    held = await till.hold("ann", key="the only click")
     await click_surely(await till.ask(held, "ann", "alipay"))
     await till.until(held, "confirmed", "paid")
 
 
 async def decline(till: Till) -> None:
     """Declined, tried again, refused for good."""
-    held = await till.hold("ann")
+    held = await till.hold("ann", key="the only click")
     page = await till.ask(held, "ann", "card")
     await click_surely(page, "decline")
     await till.until(held, "held", "failed")
@@ -91,7 +110,7 @@ async def decline(till: Till) -> None:
 
 async def cancel(till: Till) -> None:
     """The customer gives up a payment that is under way."""
-    held = await till.hold("ann")
+    held = await till.hold("ann", key="the only click")
     await till.ask(held, "ann", "card")
     answer = await till.shop.cancel(held, "ann")
     assert answer.status == 200 or answer.code == "already_cancelled"
@@ -100,29 +119,29 @@ async def cancel(till: Till) -> None:
 
 async def too_late(till: Till) -> None:
     """Charged when the hold was over and its units gone."""
-    held = await till.hold("ann")
+    held = await till.hold("ann", key="the only click")
     page = await till.ask(held, "ann", "alipay")
     await eventually(till.queue_is_empty, "the worker has nothing to do")
     await till.time_passes()
-    await till.hold("bob")
+    await till.hold("bob", key="the only click")
     await click_surely(page)
     await till.until(held, "expired", "refunded")
 
 
 async def consent_too_late(till: Till) -> None:
     """Agreed to when the hold was over and its units gone."""
-    held = await till.hold("ann")
+    held = await till.hold("ann", key="the only click")
     page = await till.ask(held, "ann", "klarna")
     await eventually(till.queue_is_empty, "the worker has nothing to do")
     await till.time_passes()
-    await till.hold("bob")
+    await till.hold("bob", key="the only click")
     await click_surely(page)
     await till.until(held, "expired", "cancelled")
 
 
 async def support_refund(till: Till) -> None:
     """An order that is undone."""
-    held = await till.hold("ann")
+    held = await till.hold("ann", key="the only click")
     await click_surely(await till.ask(held, "ann", "paypal"))
     await till.until(held, "confirmed", "paid")
     await till.refund(held)
@@ -131,7 +150,7 @@ async def support_refund(till: Till) -> None:
 
 async def second_method(till: Till) -> None:
     """A payment that is given up for another."""
-    held = await till.hold("ann")
+    held = await till.hold("ann", key="the only click")
     await till.ask(held, "ann", "card")
     await click_surely(await till.ask(held, "ann", "bank_transfer"))
     await till.until(held, "confirmed", "paid")

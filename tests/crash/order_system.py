@@ -43,7 +43,7 @@ async def read_on(url: str, key: str, books: "psycopg.Connection[Any]") -> None:
 async def main(url: str) -> None:
     while True:
         try:
-            with psycopg.connect(os.environ["ORDERS_DATABASE"], connect_timeout=5) as books:
+            with psycopg.connect(os.environ["ORDERS_DATABASE"], connect_timeout=60) as books:
                 await read_on(url, os.environ["ORDERS_KEY"], books)
         except psycopg.OperationalError as error:
             # Whether the last transaction was committed is for the database to say.

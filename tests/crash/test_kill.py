@@ -37,8 +37,7 @@ async def test_a_worker_is_killed(
     crowd, rng = Crowd(server.url, CUSTOMERS, STOCK), random.Random(seed)
     await crowd.define()
     pressing = asyncio.create_task(crowd.press())
-    for point in kill_points(seed, STOCK, 3):
-        await crowd.until_told(point)
+    async for _ in crowd.kills(kill_points(seed, STOCK, 3)):
         rng.choice(await asyncio.to_thread(eventually, server.workers, "a worker runs")).kill()
     await pressing
     await judge(crowd)
@@ -53,8 +52,7 @@ async def test_the_store_is_killed(
     crowd = Crowd(server.url, CUSTOMERS, STOCK)
     await crowd.define()
     pressing = asyncio.create_task(crowd.press())
-    for point in kill_points(seed, STOCK, 2):
-        await crowd.until_told(point)
+    async for _ in crowd.kills(kill_points(seed, STOCK, 2)):
         os.kill(durable.pid, signal.SIGKILL)
         await crowd.until_trouble()
         await asyncio.to_thread(durable.restart)
@@ -82,8 +80,7 @@ async def test_the_embedded_store_is_killed(
     crowd, killed = Crowd(server.url, CUSTOMERS, STOCK), list[int]()
     await crowd.define()
     pressing = asyncio.create_task(crowd.press())
-    for point in kill_points(seed, STOCK, 2):
-        await crowd.until_told(point)
+    async for _ in crowd.kills(kill_points(seed, STOCK, 2)):
         killed.append(await asyncio.to_thread(store_pid, data_dir, killed))
         os.kill(killed[-1], signal.SIGKILL)
         await crowd.until_trouble()
@@ -102,12 +99,11 @@ async def test_everything_is_killed(
         crowd = Crowd(server.url, CUSTOMERS, STOCK)
         await crowd.define()
         pressing = asyncio.create_task(crowd.press())
-        (point,) = kill_points(seed, STOCK, 1)
-        await crowd.until_told(point)
-        family = server.program.family()
-        server.program.process.kill()
-        _, left = await asyncio.to_thread(psutil.wait_procs, family[1:], timeout=60)
-        assert not left, "what the supervisor had started ends with it"
+        async for _ in crowd.kills(kill_points(seed, STOCK, 1)):
+            family = server.program.family()
+            server.program.process.kill()
+            _, left = await asyncio.to_thread(psutil.wait_procs, family[1:], timeout=60)
+            assert not left, "what the supervisor had started ends with it"
         before = dict(crowd.winners())
         servers.append(await asyncio.to_thread(Server, tmp_path, arguments, workers=2, port=port.port))
         await pressing

@@ -29,6 +29,7 @@ from flashsale.store.sales import SaleStore
 from tests.crash.order_house import OrderHouse
 from tests.crash.rush import Rush
 from tests.support.house import PatientShop
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 from tests.support_http.client import ROOT_KEY, eventually, new_sale_id
 
 SALES = 3
@@ -109,7 +110,11 @@ class Truth:
 
     @classmethod
     async def read(cls, store: Store, sale: str) -> "Truth":
-        sales, orders, truth = SaleStore(store), OrderStore(store), cls([], [])
+        sales, orders, truth = (
+            SaleStore(store, timeout_s=PATIENCE_S),
+            OrderStore(store, timeout_s=PATIENCE_S),
+            cls([], []),
+        )
         try:
             while page := await sales.facts(sale, after=truth.facts[-1].seq if truth.facts else 0):
                 truth.facts += page
@@ -144,8 +149,8 @@ async def all_done(house: OrderHouse, rush: Rush) -> None:
 
     await in_time(told, f"the order system has {expected}")
     await in_time(example, f"the example has {expected}")
-    store = Store.connect(house.valkey.url)
-    payments = PaymentStore(store)
+    store = Store.connect(house.valkey.url, timeout_ms=PATIENCE_MS)
+    payments = PaymentStore(store, timeout_s=PATIENCE_S)
     sales = sorted({each.sale for each in rush.buyers})
 
     async def settled() -> bool:
@@ -178,7 +183,7 @@ def tally_of(rows: list[tuple[Any, ...]]) -> Tally:
 
 async def judge(house: OrderHouse, rush: Rush, sale: str) -> None:
     """Everybody's books of one sale say the same."""
-    store = Store.connect(house.valkey.url)
+    store = Store.connect(house.valkey.url, timeout_ms=PATIENCE_MS)
     archive = await asyncio.to_thread(Archive.open, house.archive)
     try:
         truth = await Truth.read(store, sale)
@@ -232,8 +237,8 @@ def judge_archive(archive: Archive, sale: str, truth: Truth) -> None:
 @pytest.mark.parametrize(
     "size",
     [
-        pytest.param(Size(500, 1), id="small", marks=[pytest.mark.long, pytest.mark.timeout(300)]),
-        pytest.param(Size(20_000, 4), id="large", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
+        pytest.param(Size(500, 1), id="small", marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+        pytest.param(Size(20_000, 4), id="large", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
     ],
 )
 async def test_everybody_is_killed(house: OrderHouse, base_seed: int, size: Size) -> None:

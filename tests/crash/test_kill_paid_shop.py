@@ -16,7 +16,7 @@ KILLS = 9
 METHODS = ("card", "alipay", "paypal", "bank_transfer")
 VICTIMS = ("work_main", "simulator_main", "valkey-server")
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ async def travel(
     """One journey to its end, checked."""
     journey = JOURNEYS[name]
     async with PatientTill(house) as till:
-        await till.store.redis.flushall()  # workers look at every sale there is
+        await eventually(till.forgets_the_rest, "the store is empty")  # workers look at every sale there is
         await till.open(stock=1)
         first = worker_of(house, folder, plan, claim_ms=claim_ms)
         async with kept_alive(house, first, folder) as worker:
@@ -183,6 +183,7 @@ async def test_two_workers_have_the_same_jobs(house: House, tmp_path: Path) -> N
         await till.open(stock=8)
         workers = [worker_of(house, tmp_path) for _ in range(2)]
         try:
+            await eventually(lambda: till.has_workers(2), "both wait for jobs")
 
             async def order(customer: str, method: str) -> str:
                 held = await till.hold(customer)
