@@ -4,13 +4,15 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flashsale.client import ApiError, Books, Client, Order, OrderFeed
+from flashsale.client import ApiError, Books, Client, Json, Order, OrderFeed
+from flashsale.client.feed import NOW
 from tests.client.lying_shop import KEY
 from tests.support.trade import Trade
-from tests.support_http.client import ROOT_KEY, eventually
+from tests.support_http.client import PATIENCE_S, ROOT_KEY, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -83,23 +85,24 @@ async def test_the_end_of_what_there_is_and_one_sale_only(trade: Trade) -> None:
 async def test_from_now_on(trade: Trade) -> None:
     await trade.sell("giulia", 5)
     await trade.summary("giulia")
-    feed = aiter(OrderFeed(trade.url, trade.key, after="now"))
-    first = asyncio.ensure_future(anext(feed))
-    # Asked for after the feed has its beginning, which is all that the server can be asked.
-    await eventually(lambda: connected(trade), "the feed is connected")
-    await asyncio.sleep(0.5)
+    feed = Begun(trade.url, trade.key, after=NOW)
+    first = asyncio.ensure_future(anext(aiter(feed)))
+    await asyncio.wait_for(feed.has_begun.wait(), PATIENCE_S)
     await trade.sell("giulia", 1)
     assert (await first).sequence == 6
 
 
-async def connected(trade: Trade) -> bool:
-    """Whether somebody besides us has a connection to the server."""
-    return any(
-        connection.status == "ESTABLISHED"
-        for worker in trade.server.workers()
-        for connection in worker.net_connections("tcp")
-        if connection.laddr.port == trade.server.port
-    )
+class Begun(OrderFeed):
+    """A feed that tells when it knows where it begins, and asks for what comes behind."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.has_begun = asyncio.Event()
+
+    async def _answer(self, client: Client, after: str, wait_seconds: int) -> Json:
+        if after != NOW:
+            self.has_begun.set()
+        return await super()._answer(client, after, wait_seconds)
 
 
 @pytest.mark.long
