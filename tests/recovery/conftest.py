@@ -10,6 +10,7 @@ from flashsale.store.guarding import GuardStore
 from flashsale.store.sales import SaleStore
 from tests.recovery.archived import Archived
 from tests.support.sales import SALE, Clock
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 from tests.support.shop import Shop
 
 
@@ -22,14 +23,14 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 @pytest.fixture
 async def guard_store(valkey: str) -> AsyncIterator[GuardStore]:
-    async with GuardStore(valkey) as store:
+    async with GuardStore(valkey, timeout_ms=PATIENCE_MS) as store:
         yield store
 
 
 @pytest.fixture
 async def sales(guard_store: GuardStore) -> AsyncIterator[SaleStore]:
     """Past the fence."""
-    sales = SaleStore(guard_store.store)
+    sales = SaleStore(guard_store.store, timeout_s=PATIENCE_S)
     yield sales
     await sales.close()
 

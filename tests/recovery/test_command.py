@@ -12,13 +12,15 @@ from flashsale.store.guarding import GuardStore
 from flashsale.store.sales import SaleStore
 from tests.recovery.archived import Archived, put_back
 from tests.support.sales import SALE, Clock
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 from tests.support.shop import Shop
+from tests.support_http.server import PATIENT
 
 PASSWORD = "open-sesame-open-sesame"
 
 
 def recover(*arguments: str) -> Result:
-    env = {"FLASHSALE_LOG_LEVEL": "critical"}
+    env = {"FLASHSALE_LOG_LEVEL": "critical", **PATIENT}
     return CliRunner().invoke(cli, ["recover", *arguments], env=env, catch_exceptions=False)
 
 
@@ -27,8 +29,8 @@ def lose(url: str, archive_url: str, *, opens_in_ms: int = 0) -> None:
 
     async def scenario() -> None:
         archive = Archive.open(archive_url)
-        async with GuardStore(url) as store:
-            sales = SaleStore(store.store)
+        async with GuardStore(url, timeout_ms=PATIENCE_MS) as store:
+            sales = SaleStore(store.store, timeout_s=PATIENCE_S)
             shop = Shop(store.store, sales, Clock())
             shop.clock.now_ms -= opens_in_ms
             await shop.open({"car": 3})

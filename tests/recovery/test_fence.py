@@ -9,14 +9,15 @@ from flashsale.store.client import Store, StoreUnavailableError
 from flashsale.store.fence import Fence, run_id_of
 from flashsale.store.guarding import GuardStore
 from flashsale.store.lane import Lane
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 
 STRANGER = "f" * 40
 
 
 async def enters(url: str, fence: Fence) -> str:
     """Empty, or why not; by the pool and by a lane alike."""
-    store = Store.connect(url, fence=fence)
-    lane = Lane(store.redis, timeout_s=2)
+    store = Store.connect(url, timeout_ms=PATIENCE_MS, fence=fence)
+    lane = Lane(store.redis, timeout_s=PATIENCE_S)
     said = []
     try:
         for command in (lambda: store.call(store.redis.ping()), lambda: lane.command("PING")):
@@ -42,7 +43,7 @@ async def test_who_knows_of_an_archive_waits_until_somebody_has_compared(valkey:
 
 
 async def test_a_guarded_store_lets_in_once_it_was_compared(valkey: str, archive: Archive) -> None:
-    async with GuardStore(valkey) as store:
+    async with GuardStore(valkey, timeout_ms=PATIENCE_MS) as store:
         await Guard(store, archive).verify()
     for fence in Fence:
         assert not await enters(valkey, fence)
@@ -66,7 +67,9 @@ async def test_a_user_who_may_not_ask_for_the_run_id_is_told_so(valkey: str, sto
     await store.redis.execute_command("ACL", "SETUSER", "limited", "on", ">secret", "~*", "+@all", "-info")
     try:
         address = valkey.partition("@")[2]
-        limited = Store.connect(f"redis://limited:secret@{address}", fence=Fence.IF_GUARDED)
+        limited = Store.connect(
+            f"redis://limited:secret@{address}", timeout_ms=PATIENCE_MS, fence=Fence.IF_GUARDED
+        )
         await limited.call(limited.redis.ping())  # nobody guards this store
         await limited.redis.connection_pool.disconnect()
         await store.redis.hset(GUARD, "run_id", STRANGER)

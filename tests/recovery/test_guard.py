@@ -17,6 +17,7 @@ from flashsale.store.guarding import GuardStore
 from flashsale.store.sales import SaleStore
 from tests.recovery.archived import Archived, put_back, save
 from tests.support.sales import SALE, Clock, definition
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 from tests.support.shop import Shop
 
 LOST = "the sale is not recovered in this test"
@@ -254,9 +255,9 @@ def test_a_server_that_starts_again_while_it_is_compared_stays_closed(
     """The first comparison breaks off, or writes the run id of a process that is gone."""
 
     async def scenario() -> None:
-        async with GuardStore(own_server.url) as guard_store:
+        async with GuardStore(own_server.url, timeout_ms=PATIENCE_MS) as guard_store:
             await guard_store.store.redis.flushall()
-            sales = SaleStore(guard_store.store)
+            sales = SaleStore(guard_store.store, timeout_s=PATIENCE_S)
             shop = Shop(guard_store.store, sales, Clock())
             await shop.open({"car": 5})
             await Archived(archive, sales, SALE).keep()
@@ -270,7 +271,7 @@ def test_a_server_that_starts_again_while_it_is_compared_stays_closed(
 
             told.before = restart
             guard = Guard(guard_store, told)
-            store = Store.connect(own_server.url, fence=Fence.ALWAYS)
+            store = Store.connect(own_server.url, timeout_ms=PATIENCE_MS, fence=Fence.ALWAYS)
             try:
                 with pytest.raises(StoreUnavailableError):
                     await guard.verify()

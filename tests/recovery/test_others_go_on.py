@@ -24,9 +24,9 @@ from flashsale.workers.sweeper import Sweeper
 from tests.support.shop import Shop
 from tests.support_http.client import Shop as HttpShop
 from tests.support_http.client import new_sale_id
-from tests.support_http.server import app_on
+from tests.support_http.server import PATIENT, app_on
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 async def mark(store: GuardStore, sale: str) -> None:
@@ -81,7 +81,7 @@ async def test_the_payment_worker_leaves_it_alone_until_it_is_back(
 ) -> None:
     shop.clock.now_ms = time.time_ns() // 1_000_000
     other = Shop(shop.store, sales, shop.clock, "zagato")
-    payments = PaymentStore(shop.store)
+    payments = PaymentStore(shop.store, timeout_s=PATIENCE_S)
     holds = []
     for each in (shop, other):
         await each.open({"car": 1}, opens_ms=shop.now_ms, hold_seconds=3600)
@@ -115,7 +115,7 @@ async def test_the_payment_worker_leaves_it_alone_until_it_is_back(
 @pytest.mark.breaks_the_books("the store has lost a sale")
 async def test_what_clients_are_told(valkey: str, guard_store: GuardStore) -> None:
     sale, other, lost = new_sale_id(), new_sale_id(), new_sale_id()
-    async with app_on(valkey) as url, HttpShop(url) as shop:
+    async with app_on(valkey, PATIENT) as url, HttpShop(url) as shop:
         for each in (sale, other, lost):
             (await shop.define(each, stock=3)).must(201)
         held = (await shop.reserve(sale, "c-1")).must(201)["id"]
@@ -154,7 +154,7 @@ async def test_while_nobody_has_compared_everything_is_refused(
 ) -> None:
     monkeypatch.setattr(app, "GUARD_WAIT_S", 0.1)
     await guard_store.store.redis.hset("fs:guard", "run_id", "0" * 40)
-    async with app_on(valkey, {"FLASHSALE_REDIS_TIMEOUT_MS": "500"}) as url, HttpShop(url) as shop:
+    async with app_on(valkey, PATIENT) as url, HttpShop(url) as shop:
         for refused in (
             await shop.ask("GET", "/readyz"),
             await shop.ask("GET", "/v1/sales"),

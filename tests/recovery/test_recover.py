@@ -23,7 +23,7 @@ from flashsale.store.sales import SaleStore
 from tests.recovery.archived import Archived, put_back, save
 from tests.recovery.histories import History
 from tests.support.sales import SALE, Clock, definition
-from tests.support.server import plain
+from tests.support.server import PATIENCE_MS, plain
 from tests.support.shop import Shop, Snapshot
 
 BOOK = ("stock", "customers", "reservations", "holds", "journal")
@@ -306,7 +306,7 @@ async def test_runs_that_meet_do_it_once(
     whole = await lost_sale(shop, archived, guard_store)
 
     async def one() -> Recovered | RecoveryError:
-        async with GuardStore(valkey) as store:
+        async with GuardStore(valkey, timeout_ms=PATIENCE_MS) as store:
             try:
                 return await recover(store, archived.archive)
             except RecoveryError as error:

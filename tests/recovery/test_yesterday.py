@@ -16,6 +16,7 @@ from flashsale.store.fence import Fence
 from tests.process.programs import Program, eventually
 from tests.support.embedded_house import EmbeddedHouse
 from tests.support.house import Till, click
+from tests.support.server import PATIENCE_MS
 from tests.support.shop import Snapshot, snapshot
 from tests.support_http.client import eventually as soon
 
@@ -61,7 +62,7 @@ async def buy(till: Till, customer: str, method: str = "alipay") -> str:
 
 
 async def everything_of(house: EmbeddedHouse, sale: str) -> Snapshot:
-    store = Store.connect(house.valkey.url, fence=Fence.NONE)
+    store = Store.connect(house.valkey.url, timeout_ms=PATIENCE_MS, fence=Fence.NONE)
     try:
         found = await snapshot(store, sale)
     finally:
