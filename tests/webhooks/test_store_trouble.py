@@ -23,7 +23,7 @@ from flashsale.store.webhooks import WebhookStore
 from flashsale.webhooks.addresses import Guard
 from tests.support.archived import archived, fill
 from tests.support.sales import Clock
-from tests.support.server import binary
+from tests.support.server import PATIENCE_MS, PATIENCE_S, binary
 from tests.support.shop import Shop
 from tests.webhooks.inbox import Inbox, delivering, eventually
 from tests.webhooks.test_kill import in_order
@@ -33,13 +33,13 @@ ORDERS = sorted(ORDER_EVENTS)
 
 async def test_deliveries_go_on_when_the_store_is_back(tmp_path: Path, receiver: Inbox) -> None:
     with EmbeddedValkey(tmp_path / "store", binary=binary()) as server:
-        store = Store.connect(server.url)
-        sales = SaleStore(store)
+        store = Store.connect(server.url, timeout_ms=PATIENCE_MS)
+        sales = SaleStore(store, timeout_s=PATIENCE_S)
         webhooks = Webhooks(WebhookStore(store), sales, Guard(private_networks=True))
         shop = Shop(store, sales, Clock())
         await shop.open({"car": 100})
         await webhooks.create(f"{receiver.url}/a", ORDERS, None)
-        async with delivering(server.url):
+        async with delivering(server.url, store_timeout_ms=2000, lease_ms=1000):
             for number in range(40):
                 await shop.paid(f"c-{number}", ("car", 1), reference=f"sim:{number}")
                 if number == 20:
