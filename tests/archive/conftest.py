@@ -5,8 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from flashsale.archive import Archive
+from flashsale.archive import Archive, database
 from tests.support.archiving import Desk
+from tests.support.postgres import CONNECT_S
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stalls is no database that is away."""
+    monkeypatch.setitem(database._ALIVE, "connect_timeout", CONNECT_S)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -197,7 +197,7 @@ async def test_an_archive_is_opened_when_its_database_comes(postgres: Postgres, 
         opening = asyncio.create_task(open_archive(postgres_url, stop))
         await until(lambda: of(logs, "archiver.archive_unavailable"))
         await asyncio.to_thread(postgres.start)
-        archive = await asyncio.wait_for(opening, 30)
+        archive = await asyncio.wait_for(opening, 60)
     assert archive is not None
     assert len(of(logs, "archiver.archive_unavailable")) == len(of(logs, "archiver.back")) == 1
     archive.close()
