@@ -67,8 +67,10 @@ async def test_curl_waits_for_a_server_that_is_away(trade: Trade, run: Run, tmp_
     async def said() -> bool:
         return "no orders from" in example.err()
 
-    await eventually(said, "it says that the server is away")
-    await asyncio.to_thread(trade.start_server)
+    try:
+        await eventually(said, "it says that the server is away")
+    finally:
+        await asyncio.to_thread(trade.start_server)  # other tests need it too
     await trade.sell(trade.sale, 2)
     await printed(trade, 5, example)
     assert sequences(trade, example) == [1, 2, 3, 4, 5]

@@ -97,9 +97,9 @@ async def test_every_order_is_there_once(trade: Trade, database: str, start: Cal
 async def test_killed_again_and_again(trade: Trade, database: str, start: Callable[[], Example]) -> None:
     dice = random.Random(9)
     for _ in range(6):
+        before = (await asyncio.to_thread(books, database, trade.sale))[1]
         example = start()
         selling = asyncio.create_task(trade.sell(trade.sale, 400))
-        before = (await asyncio.to_thread(books, database, trade.sale))[1]
 
         async def moved(before: int = before) -> bool:
             return (await asyncio.to_thread(books, database, trade.sale))[1] > before
