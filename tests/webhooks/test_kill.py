@@ -30,6 +30,17 @@ def in_order(sequences: list[int]) -> bool:
     return True
 
 
+def without_late(sequences: list[int], most: int) -> list[int]:
+    """Without those that came again behind later ones, of which there may be so many."""
+    found: list[int] = []
+    for sequence in sequences:
+        if most and found and sequence < found[-1] and sequence in found:
+            most -= 1
+        else:
+            found.append(sequence)
+    return found
+
+
 async def sell(shop: Shop) -> None:
     await shop.open({"car": ORDERS_A_SALE})
     for number in range(ORDERS_A_SALE):
@@ -133,7 +144,10 @@ async def test_everything_arrives_in_order_whatever_dies(
             for worker in workers:
                 worker.kill()
         taken = receiver.taken()
-    assert sum(map(len, taken.values())) <= SALES * (ORDERS_A_SALE + KILLS)
+    said = log.read_text()
+    # A worker that stood still for longer than its lease is overtaken like one that was frozen, and says so.
+    overtaken = said.count("webhooks.lease_lost") + said.count("webhooks.not_recorded")
+    assert sum(map(len, taken.values())) <= SALES * (ORDERS_A_SALE + KILLS + overtaken)
     for found in taken.values():
-        assert in_order(found), found
-    assert "webhooks.fault" not in log.read_text()
+        assert in_order(without_late(found, overtaken)), found
+    assert "webhooks.fault" not in said
