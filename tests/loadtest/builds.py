@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.process.programs import ROOT
-from tests.support_http.server import PATIENT, Server
+from tests.support_http.server import Server
 
 _ONCE: Final = "redis.call('HSETNX', SALE, 'fault', '1') == 1"
 """In a script: true the first time for a sale, never again."""
@@ -137,4 +137,4 @@ def serve(folder: Path, fault: Fault | None = None, env: Mapping[str, str] | Non
     """A server that runs from a build in this folder, with a store and a payment simulator of its own."""
     built = build(folder / "build", fault)
     arguments = ["--embedded", "--data-dir", str(folder / "data")]
-    return Server(folder / "serve", arguments, env={"PYTHONPATH": str(built), **PATIENT, **(env or {})})
+    return Server(folder / "serve", arguments, env={"PYTHONPATH": str(built), **(env or {})})

@@ -10,7 +10,7 @@ from flashsale.process.ports import ReservedPort
 from tests.loadtest import builds
 from tests.loadtest.builds import Fault
 from tests.loadtest.runs import KEYS, Run, arguments
-from tests.support_http.server import PATIENT, Server
+from tests.support_http.server import Server
 
 Serve = Callable[[Fault | None], Server]
 Start = Callable[..., Run]
@@ -36,7 +36,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """An honest server that takes guests as well; each run has a sale of its own."""
     folder = tmp_path_factory.mktemp("honest")
     store = ["--embedded", "--data-dir", str(folder / "data")]
-    running = Server(folder, store, env={"FLASHSALE_GUESTS": "1", **PATIENT})
+    running = Server(folder, store, env={"FLASHSALE_GUESTS": "1"})
     yield running
     running.stop()
 

@@ -20,7 +20,7 @@ from tests.support_http.client import ROOT_KEY, SECRET
 
 HTTP_WORKER = "flashsale.process.http_worker"
 PATIENT: Final = {"FLASHSALE_REDIS_TIMEOUT_MS": "20000", "FLASHSALE_REQUEST_DEADLINE_MS": "20000"}
-"""Settings of a server that is not asked how it copes with a slow store: a machine that stalls makes nobody busy."""
+"""Settings of servers that are not asked how they cope with a slow store: a machine that stalls makes nobody busy."""
 
 
 def debian_server(what: str) -> Path:
@@ -51,6 +51,7 @@ class Server:
             "FLASHSALE_LOG_FORMAT": "json",
             "FLASHSALE_WORKERS": str(workers),
             "FLASHSALE_PORT": str(port),
+            **PATIENT,
         }
         folder.mkdir(parents=True, exist_ok=True)
         command = ["-m", "flashsale", "serve", *arguments]
@@ -94,6 +95,7 @@ async def app_on(store_url: str, env: Mapping[str, str] | None = None) -> AsyncI
         "FLASHSALE_REDIS_URL": store_url,
         "FLASHSALE_ROOT_KEY": ROOT_KEY,
         "FLASHSALE_SHOPPER_SECRET": SECRET,
+        **PATIENT,
         **(env or {}),
     }
     app = build_app(load_settings(settings, purpose="serve"))
