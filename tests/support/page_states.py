@@ -55,7 +55,11 @@ async def _loading(scene: Scene) -> Tab:
     await scene.stage.open()
     await scene.device.context.route(VIEW, _never)
     await scene.device.context.route(LIVE, _never)
-    return await scene.page("loading")
+    tab = await scene.page("loading")  # which it is from its first byte
+    await expect(tab.page.locator('[data-action="language"] option')).not_to_have_count(
+        0, timeout=PATIENCE_MS
+    )
+    return tab
 
 
 async def _unknown(scene: Scene) -> Tab:
