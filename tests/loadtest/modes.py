@@ -15,9 +15,11 @@ QUICK: Final = {
     "hold-seconds": 30,
     "patience": 60,
     "abandon": 0,
+    "cancel": 0,
+    "decline": 0,
     "come-back": 0,
 }
-"""Over as soon as those who got something have paid."""
+"""Over as soon as those who got something have paid, which all of them do."""
 
 
 def quick(url: str, **changes: object) -> dict[str, Any]:
