@@ -30,6 +30,8 @@ _DRAWN_AT_ONCE: Final = 256
 REFRESH_PAUSE_S: Final = 0.25
 REFRESH_SHARE: Final = 50
 """Between two readings of who has something: at least this many times as long as the last one took."""
+MOST_REFRESH_PAUSE_S: Final = 15.0
+"""The most that such a reading costs: one that took longer than its share of this waited for a store that stalled."""
 TOO_MANY_PAUSE_S: Final = 60.0
 
 Noting = Callable[[str, str, int], None]
@@ -194,7 +196,8 @@ class Reservations:
             desk.memory.forget(desk.batcher.now())
         finally:
             now = desk.batcher.now()
-            desk.refresh_at = now + max(pause_s, REFRESH_SHARE * (now - started))
+            share_s = min(REFRESH_SHARE * (now - started), MOST_REFRESH_PAUSE_S)
+            desk.refresh_at = now + max(pause_s, share_s)
             desk.refreshing = None
 
     async def get(self, reservation_id: ReservationId) -> Found | None:

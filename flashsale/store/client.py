@@ -129,7 +129,7 @@ class Store:
                 url,
                 decode_responses=False,
                 socket_timeout=timeout_ms / 1000,
-                socket_connect_timeout=min(timeout_ms / 1000, 2.0),
+                socket_connect_timeout=timeout_ms / 1000,
                 retry=Retry(NoBackoff(), 0),
                 health_check_interval=0,
                 max_connections=1024,
