@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from flashsale.engine import attempts, story
 from flashsale.engine.batcher import Queue
 from flashsale.engine.catalog import Catalog
+from flashsale.engine.curve import Curves
 from flashsale.engine.feed import Feed
 from flashsale.engine.reservations import Reservations
 from flashsale.store.client import Store
@@ -16,8 +18,18 @@ from flashsale.store.sales import SaleStore
 from tests.engine.feeds import FeedOf
 from tests.engine.worker import Worker
 from tests.support.sales import SALE, definition
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 
 Put = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told as far as it goes within some seconds is told whole, unless a test says otherwise."""
+    monkeypatch.setattr(story, "MOST_S", PATIENCE_S)
+    monkeypatch.setattr(attempts, "MOST_S", PATIENCE_S)
+    defaults = Curves.of.__kwdefaults__ or {}
+    monkeypatch.setattr(Curves.of, "__kwdefaults__", {**defaults, "wait_s": PATIENCE_S})
 
 
 @pytest.fixture
@@ -30,8 +42,8 @@ async def worker(sale_store: SaleStore) -> AsyncIterator[Worker]:
 @pytest.fixture
 async def other_worker(valkey: str) -> AsyncIterator[Worker]:
     """A second process, as far as the store can tell."""
-    store = Store.connect(valkey)
-    sale_store = SaleStore(store)
+    store = Store.connect(valkey, timeout_ms=PATIENCE_MS)
+    sale_store = SaleStore(store, timeout_s=PATIENCE_S)
     worker = make_worker(sale_store)
     yield worker
     await worker.reservations.close()
@@ -67,7 +79,7 @@ async def feed_of(store: Store, sale_store: SaleStore) -> AsyncIterator[FeedOf]:
     made: list[tuple[Feed, OrderStore]] = []
 
     def make(**options: Any) -> Feed:
-        orders = OrderStore(store)
+        orders = OrderStore(store, timeout_s=PATIENCE_S)
         made.append((Feed(sale_store, orders, **options), orders))
         return made[-1][0]
 

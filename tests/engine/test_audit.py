@@ -239,7 +239,6 @@ async def test_there_are_never_more_findings_than_anybody_reads(shop: Shop) -> N
     assert len((await shop.audit()).findings) == MOST_FINDINGS
 
 
-@pytest.mark.timeout(120)
 async def test_a_sale_that_goes_on_is_audited_clean(worker: Worker, other_worker: Worker, put: Put) -> None:
     """Reservations, cancellations and expiries go on between the audit's looks; not one of its findings is false."""
     await put({"car": 100_000, "bus": 500}, limit=3, hold_seconds=1)

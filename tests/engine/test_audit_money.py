@@ -179,7 +179,6 @@ async def test_charges_of_unknown_sales_that_are_lost_are_named(shop: Shop, valk
 # --- while the sale goes on ---
 
 
-@pytest.mark.timeout(120)
 async def test_a_sale_that_is_paid_meanwhile_is_audited_clean(shop: Shop) -> None:
     """Holds, charges, refunds and settlements go on between the audit's looks; not one of its findings is false."""
     await shop.open({"car": 100_000}, hold_seconds=2)

@@ -22,12 +22,13 @@ from flashsale.store.orders import OrderStore, Published
 from flashsale.store.sales import SaleStore
 from tests.engine.feeds import LARGE, FeedOf, read_all
 from tests.support.selling import Books, Seller, publish_all, publishing
+from tests.support.server import PATIENCE_MS
 from tests.support_http.client import PATIENCE_S, eventually
 
 
 @pytest.fixture
 async def orders(store: Store) -> AsyncIterator[OrderStore]:
-    orders = OrderStore(store)
+    orders = OrderStore(store, timeout_s=PATIENCE_S)
     yield orders
     await orders.close()
 
@@ -41,8 +42,8 @@ async def seller(store: Store, sale_store: SaleStore) -> Seller:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[tuple[Store, SaleStore, OrderStore]]:
-    store = Store.connect(url)
-    sales, orders = SaleStore(store), OrderStore(store)
+    store = Store.connect(url, timeout_ms=PATIENCE_MS)
+    sales, orders = SaleStore(store, timeout_s=PATIENCE_S), OrderStore(store, timeout_s=PATIENCE_S)
     try:
         yield store, sales, orders
     finally:

@@ -15,6 +15,7 @@ from flashsale.store.client import Store, StoreUnavailableError
 from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
 from tests.support.selling import Seller, publish_all
+from tests.support.server import PATIENCE_S
 
 
 @pytest.mark.breaks_the_books("the journal is trimmed by hand")
@@ -23,7 +24,7 @@ async def test_the_feed_and_the_facts_reach_into_the_archive(
 ) -> None:
     seller, orders, maker = (
         Seller(store, sale_store, "giulia"),
-        OrderStore(store),
+        OrderStore(store, timeout_s=PATIENCE_S),
         EventMaker(sale_store, "test"),
     )
     await seller.begin()

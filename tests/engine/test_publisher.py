@@ -15,14 +15,17 @@ from flashsale.model.facts import ORDER_FACTS
 from flashsale.store.client import Store
 from flashsale.store.orders import OrderStore
 from flashsale.store.sales import SaleStore
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 from tests.support.shop import Shop
 
 OTHER = "other"
+BLOCK_MS = PATIENCE_MS * 3 // 4
+"""Long enough for whatever is waited for, and less than the store may take to answer."""
 
 
 @pytest.fixture
 async def orders(shop: Shop) -> AsyncIterator[OrderStore]:
-    store = OrderStore(shop.store)
+    store = OrderStore(shop.store, timeout_s=PATIENCE_S)
     yield store
     await store.close()
 
@@ -158,11 +161,11 @@ async def test_what_is_waited_for_is_told_when_it_comes(shop: Shop, orders: Orde
     await shop.open({"car": 3}, hold_seconds=10)
     publisher = publisher_of(shop, orders)
     await published(publisher, shop.sale)
-    reader = asyncio.create_task(orders.tail({shop.sale: 0}, block_ms=1500))
-    waiting = asyncio.create_task(publisher.publish(block_ms=1500))
+    reader = asyncio.create_task(orders.tail({shop.sale: 0}, block_ms=BLOCK_MS))
+    waiting = asyncio.create_task(publisher.publish(block_ms=BLOCK_MS))
     await shop.hold("bob", ("car", 1))
     assert await waiting == 0  # a hold wakes it, and is nobody's order
-    waiting = asyncio.create_task(publisher.publish(block_ms=1500))
+    waiting = asyncio.create_task(publisher.publish(block_ms=BLOCK_MS))
     ann = await shop.hold("ann", ("car", 1))
     await shop.pay(ann)
     await waiting

@@ -17,6 +17,7 @@ from flashsale.providers.protocol import PaymentState, ProviderPayment
 from flashsale.settings import load_settings
 from flashsale.store.payments import PaymentStore
 from tests.support.ledger_provider import Ledger, payment_for
+from tests.support.server import PATIENCE_S
 from tests.support.shop import Shop
 
 
@@ -24,7 +25,7 @@ from tests.support.shop import Shop
 async def till(shop: Shop) -> AsyncIterator[Till]:
     shop.clock.now_ms = time.time_ns() // 1_000_000  # engine and store go by the store's own time
     await shop.open({"car": 10}, opens_ms=shop.now_ms, hold_seconds=3600)
-    payments, ledger = PaymentStore(shop.store), Ledger()
+    payments, ledger = PaymentStore(shop.store, timeout_s=PATIENCE_S), Ledger()
     catalog = Catalog(shop.sale_store)
     yield Till.of(
         load_settings({"FLASHSALE_PAYMENT_PROVIDER": "simulator"}),

@@ -23,6 +23,7 @@ from flashsale.store.payments import PaymentStore
 from flashsale.workers.payments import PaymentWorker
 from tests.support.ledger_provider import Ledger, payment_for
 from tests.support.sales import definition
+from tests.support.server import PATIENCE_S
 from tests.support.shop import Shop
 
 OWN = ("stripe", "simulator", "none")
@@ -39,7 +40,7 @@ async def till_of(shop: Shop, own: str, *names: str, rehearsal: bool) -> AsyncIt
     """The till of a shop whose own provider is this one, and a sale that is a rehearsal, or is none."""
     shop.clock.now_ms = time.time_ns() // 1_000_000  # engine and store go by the store's own time
     await shop.open({"car": 10}, opens_ms=shop.now_ms, hold_seconds=3600, rehearsal=rehearsal)
-    payments = PaymentStore(shop.store)
+    payments = PaymentStore(shop.store, timeout_s=PATIENCE_S)
     ledgers = {each.name: each for each in (Ledger(), OtherLedger()) if each.name in names}
     settings = Settings.model_validate({"payment_provider": own})
     yield Till.of(settings, payments, shop.sale_store, Catalog(shop.sale_store), ledgers)

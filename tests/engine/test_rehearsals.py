@@ -16,7 +16,7 @@ from tests.engine.feeds import LARGE, FeedOf, read_all
 from tests.support.sales import OPENS_MS, definition
 from tests.support.selling import Seller, publish_all, publishing
 from tests.support.shop import Shop
-from tests.support_http.client import eventually
+from tests.support_http.client import PATIENCE_S, eventually
 
 REAL, PRETENDED = "milano", "milano-rehearsal"
 
@@ -71,7 +71,7 @@ async def test_readers_who_follow_get_none_of_it(
     async with publishing(valkey):
         following = asyncio.create_task(follow())
         await asyncio.gather(*(seller.sell(40) for seller in both))
-        await asyncio.wait_for(following, 60)
+        await asyncio.wait_for(following, PATIENCE_S)
     assert {event.sale for event in found} == {REAL}
 
 
@@ -93,7 +93,7 @@ async def test_a_sale_that_is_followed_and_then_defined_anew_as_the_other_kind(
         assert (await reader.take(10, LARGE)).events == []
         await seller.sell(3, refunds=0)
         await publish_all(seller)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while REAL in feed.window.tails:  # until its task has met the orders
                 assert (await reader.take(10, LARGE)).events == []
                 await asyncio.sleep(0.001)

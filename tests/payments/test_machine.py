@@ -39,6 +39,7 @@ from flashsale.store.payments import PaymentStore
 from flashsale.store.sales import SaleStore
 from tests.support.ledger_provider import HEADERS, LEDGERS, Fault, Ledger
 from tests.support.machine import Chance, chances
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 from tests.support_http.client import ROOT_KEY, Answer, Shop, new_sale_id, token
 from tests.support_http.server import app_on
 
@@ -85,9 +86,12 @@ class World:
     async def _begin(self, valkey: str) -> None:
         url = await self._stack.enter_async_context(app_on(valkey, ENV))
         self.shop = await self._stack.enter_async_context(Shop(url))
-        self.store = Store.connect(valkey)
+        self.store = Store.connect(valkey, timeout_ms=PATIENCE_MS)
         self._stack.push_async_callback(self.store.close)
-        self.payments, self.sales = PaymentStore(self.store), SaleStore(self.store)
+        self.payments, self.sales = (
+            PaymentStore(self.store, timeout_s=PATIENCE_S),
+            SaleStore(self.store, timeout_s=PATIENCE_S),
+        )
         self._stack.push_async_callback(self.payments.close)
         self._stack.push_async_callback(self.sales.close)
 

@@ -36,6 +36,7 @@ from flashsale.store.client import Store
 from flashsale.store.payments import PaymentStore
 from flashsale.store.sales import SaleStore
 from tests.support.sales import SALE, Clock, claim, definition
+from tests.support.server import PATIENCE_S
 
 Snapshot = dict[str, Any]
 """Last part of the key -> its whole content."""
@@ -243,14 +244,14 @@ class Shop:
 
     async def take_jobs(self, consumer: str = "worker") -> list[Job]:
         """What a worker of the group is given: all jobs that nobody has taken yet."""
-        queue = PaymentStore(self.store)
+        queue = PaymentStore(self.store, timeout_s=PATIENCE_S)
         await queue.join(self.sale)
         found = await queue.read([self.sale], consumer, count=10_000, block_ms=1)
         await queue.close()
         return [job for _, jobs in found or () for job in jobs]
 
     async def done(self, *jobs: Job) -> None:
-        queue = PaymentStore(self.store)
+        queue = PaymentStore(self.store, timeout_s=PATIENCE_S)
         await queue.done(self.sale, [job.entry_id for job in jobs])
         await queue.close()
 

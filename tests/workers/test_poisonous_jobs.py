@@ -21,7 +21,7 @@ from tests.support.shop import Shop
 
 pytestmark = pytest.mark.breaks_the_books("payment records are damaged")
 TRIES = 2
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 class Worker:
@@ -50,7 +50,7 @@ async def worker(shop: Shop, sale_store: SaleStore) -> AsyncIterator[Worker]:
     shop.clock.now_ms = time.time_ns() // 1_000_000  # a worker goes by the store's own time
     await shop.open({"car": 100}, opens_ms=shop.now_ms, hold_seconds=3600)
     settings = load_settings({})
-    payments = PaymentStore(shop.store)
+    payments = PaymentStore(shop.store, timeout_s=PATIENCE_S)
     worker = Worker(Till.of(settings, payments, sale_store, Catalog(sale_store), {}))
     yield worker
     await worker.end()

@@ -14,8 +14,10 @@ from flashsale.settings import load_settings
 from flashsale.store.client import Store, StoreUnavailableError
 from flashsale.store.sales import SaleStore
 from flashsale.workers import run_workers
+from flashsale.workers import sweeper as module
 from flashsale.workers.sweeper import BATCH, Sweeper
 from tests.support.sales import Clock, claim
+from tests.support.server import PATIENCE_MS, PATIENCE_S
 from tests.support.shop import Shop
 
 
@@ -52,8 +54,9 @@ async def test_one_round_ends_all_that_is_overdue(shop: Shop) -> None:
 async def test_several_side_by_side_end_each_hold_once(shop: Shop, valkey: str) -> None:
     count = 5 * BATCH
     await overdue(shop, count)
-    stores = [Store.connect(valkey) for _ in range(4)]
-    ended = await asyncio.gather(*[Sweeper(SaleStore(store), interval_s=1).sweep() for store in stores])
+    stores = [Store.connect(valkey, timeout_ms=PATIENCE_MS) for _ in range(4)]
+    sweepers = [Sweeper(SaleStore(store, timeout_s=PATIENCE_S), interval_s=1) for store in stores]
+    ended = await asyncio.gather(*[sweeper.sweep() for sweeper in sweepers])
     for store in stores:
         await store.close()
     assert sum(ended) == count
@@ -81,7 +84,10 @@ async def test_a_sale_in_the_index_only_is_no_trouble(shop: Shop) -> None:
     assert await Sweeper(shop.sale_store, interval_s=1).sweep() == 3
 
 
-async def test_closed_sales_without_holds_are_seldom_visited(shop: Shop) -> None:
+async def test_closed_sales_without_holds_are_seldom_visited(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_QUIET_S", 3600.0)
     await overdue(shop, 3)
     await shop.set_state("close")
     sweeper = Sweeper(shop.sale_store, interval_s=1)
@@ -127,7 +133,9 @@ async def test_it_goes_on_until_it_is_stopped(shop: Shop) -> None:
 
 async def test_the_worker_waits_for_a_store_that_is_away_and_goes_on(own_server: EmbeddedValkey) -> None:
     settings = load_settings(
-        {}, {"redis_url": own_server.url, "sweep_interval_ms": 10, "redis_timeout_ms": 1000}, purpose="work"
+        {},
+        {"redis_url": own_server.url, "sweep_interval_ms": 10, "redis_timeout_ms": PATIENCE_MS},
+        purpose="work",
     )
     stop = asyncio.Event()
     with capture_logs() as logs:
@@ -136,8 +144,8 @@ async def test_the_worker_waits_for_a_store_that_is_away_and_goes_on(own_server:
         await until(lambda: any(line["event"] == "sweeper.store_unavailable" for line in logs))
         own_server.restart()
         await until(lambda: any(line["event"] == "sweeper.back" for line in logs))
-        store = Store.connect(own_server.url)
-        sale_store = SaleStore(store)
+        store = Store.connect(own_server.url, timeout_ms=PATIENCE_MS)
+        sale_store = SaleStore(store, timeout_s=PATIENCE_S)
         shop = Shop(store, sale_store, Clock())
         await overdue(shop, 3)
         await swept(shop)

@@ -14,7 +14,7 @@ from flashsale.workers.payments import PaymentWorker
 from tests.support.shop import Shop
 
 RATE = 20
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 async def test_a_sale_with_many_payments_leaves_others_their_turns(shop: Shop) -> None:
@@ -27,7 +27,7 @@ async def test_a_sale_with_many_payments_leaves_others_their_turns(shop: Shop) -
     with ReservedPort() as nobody:
         provider = Simulator(f"http://127.0.0.1:{nobody.port}", "secret", rate=RATE)
         settings = load_settings({"FLASHSALE_PAYMENT_PROVIDER": "simulator"})
-        payments = PaymentStore(shop.store)
+        payments = PaymentStore(shop.store, timeout_s=PATIENCE_S)
         catalog = Catalog(shop.sale_store)
         till = Till.of(settings, payments, shop.sale_store, catalog, {provider.name: provider})
         worker, stop = PaymentWorker(till, Settlement(till), tries=10, claim_ms=30_000), asyncio.Event()
