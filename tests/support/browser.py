@@ -261,6 +261,8 @@ class Chromium:
             yield device
             await device.check()
         finally:
+            # What a page asks in its last moment may still be with a test that intercepts it.
+            await context.unroute_all(behavior="ignoreErrors")
             await context.close()
 
 
