@@ -76,3 +76,9 @@ async def test_a_connection_that_ends_before_its_first_bytes_is_a_store_that_can
         async with store.guard():
             raise RuntimeError("another")
     await store.close()
+
+
+@pytest.mark.parametrize("timeout_ms", [500, 20_000])
+def test_a_connection_may_take_as_long_as_any_command(timeout_ms: int) -> None:
+    options = Store.connect("redis://127.0.0.1:1", timeout_ms=timeout_ms).redis.get_connection_kwargs()
+    assert options["socket_connect_timeout"] == options["socket_timeout"] == timeout_ms / 1000
