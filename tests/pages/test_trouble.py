@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 VIEW = re.compile(r"/v1/sales/[^/]+$")
 LIVE = re.compile(r"/v1/sales/[^/]+/live")
+CONFIG = "**/pages/config.json"
 SCRIPT = "<script>alert(1)</script>"
 SPOIL = """() => {
   for (const key of Object.keys(localStorage)) localStorage[key] = localStorage[key].replaceAll(".", ".A");
@@ -54,6 +55,23 @@ async def test_names_are_text(stage: Stage, devices: OpenDevice) -> None:
     await tab.says("'\"&amp;")
     assert await tab.page.locator('main script, main img[src="x"]').count() == 0
     assert asked == []
+
+
+async def test_without_its_settings_the_page_offers_another_try(stage: Stage, devices: OpenDevice) -> None:
+    """There are no texts then, and no languages to choose from."""
+    device = await devices()
+    device.expects_loss()
+    device.expects("Failed to fetch")
+    await stage.open()
+    await device.context.route(CONFIG, lambda route: route.abort("connectionreset"))
+    tab = await device.open(stage.url)
+    again = tab.page.get_by_role("button", name="Reload")
+    await expect(again).to_be_visible(timeout=PATIENCE_MS)
+    await expect(tab.page.locator('[data-action="language"]')).to_be_hidden(timeout=PATIENCE_MS)
+    await device.context.unroute(CONFIG)
+    await tab.page.reload()
+    await tab.until("open")
+    await expect(tab.action("language")).to_be_visible(timeout=PATIENCE_MS)
 
 
 async def test_offline_and_back(stage: Stage, devices: OpenDevice) -> None:

@@ -180,5 +180,6 @@ async function begin() {
 begin().catch((error) => {
   // Without settings or texts there is nothing to draw with: another try is all that is left.
   console.error(error);
+  document.querySelector(".language").hidden = true;
   setTimeout(() => location.reload(), 5000 + 5000 * Math.random());
 });

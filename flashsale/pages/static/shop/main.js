@@ -188,6 +188,7 @@ begin().catch((error) => {
   // Without settings or texts there is nothing to draw with. A sign that every language has, and another try by itself.
   console.error(error);
   const again = () => location.reload();
+  document.querySelector(".language").hidden = true;
   replace(document.querySelector("main"), h("p.again", null, h("button.fs-button", { type: "button", "aria-label": "Reload", onclick: again }, "↻")));
   setTimeout(again, 5000 + Math.random() * 15_000);
 });
