@@ -22,6 +22,10 @@ DENIED = """const denied = () => new DOMException("denied", "SecurityError");
 Object.defineProperty(window, "localStorage", { get() { throw denied(); } });
 Object.defineProperty(Navigator.prototype, "locks", { get: () => ({ request: () => Promise.reject(denied()) }) });"""
 """What a browser does that lets the page keep nothing."""
+UNREAD = """const written = new Map();
+Storage.prototype.setItem = (key, value) => written.set(key, value);
+Storage.prototype.getItem = (key) => written.get(key) ?? null;"""
+"""What one tab writes, no other one reads."""
 PRESS = "document.querySelector('[data-action=\"buy\"]')?.click()"
 """Where a tab has already followed another one there is no button any more, and nothing to press."""
 MANY = 5
@@ -107,6 +111,31 @@ async def test_busy_and_lost_answers_are_asked_for_again_with_the_same_key(
     await one_is_held(stage)
 
 
+@pytest.mark.long
+async def test_an_answer_that_does_not_come_is_asked_for_again_with_the_same_key(
+    stage: Stage, devices: OpenDevice
+) -> None:
+    """The page of a shopper, which does not wait as long as those of the other tests do."""
+    device = await devices(patient=False)
+    tab = await opened(stage, device)
+    kept = False
+
+    async def keep_the_first(route: Route) -> None:
+        nonlocal kept
+        if kept:
+            await route.continue_()
+        else:
+            kept = True  # and no answer comes
+
+    await device.context.route(RESERVE, keep_the_first)
+    await tab.press("buy")
+    await tab.until("held")
+    first, *_, last = device.reserves()
+    assert first.status is None
+    assert last.key == first.key
+    await one_is_held(stage)
+
+
 async def test_a_reload_while_the_answer_is_on_its_way(stage: Stage, devices: OpenDevice) -> None:
     device = await devices()
     device.expects_loss()
@@ -174,6 +203,22 @@ async def test_two_tabs_that_press_at_once_have_one_unit(stage: Stage, devices: 
     await other.until("open")
     await asyncio.gather(tab.page.evaluate(PRESS), other.page.evaluate(PRESS))
     await asyncio.gather(tab.until("held"), other.until("held"))
+    await one_is_held(stage)
+
+
+@pytest.mark.long
+async def test_two_tabs_are_one_guest_and_one_press_before_either_can_read_what_the_other_writes(
+    stage: Stage, devices: OpenDevice
+) -> None:
+    """A browser with a process for each tab needs a while for that."""
+    device = await devices(scripts=[UNREAD])
+    await stage.open(stock=MANY, limit_per_customer=MANY)
+    tabs = await asyncio.gather(device.open(stage.url), device.open(stage.url))
+    await asyncio.gather(*(tab.until("open") for tab in tabs))
+    await asyncio.gather(*(tab.page.evaluate(PRESS) for tab in tabs))
+    await asyncio.gather(*(tab.until("held") for tab in tabs))
+    assert len(device.requests("POST", "/v1/guests")) == 1
+    assert len({sent.key for sent in device.reserves()}) == 1
     await one_is_held(stage)
 
 

@@ -36,6 +36,8 @@ from playwright.async_api import (
     expect,
 )
 
+from tests.support.page_files import code, names
+
 PATIENCE_MS: Final = 60_000
 """How long a page may take for what must come true; none comes near it unless the test fails."""
 expect.set_options(timeout=PATIENCE_MS)
@@ -56,6 +58,20 @@ PHONE: Final = (390, 844)
 DESK: Final = (1280, 900)
 REFUSALS: Final = frozenset({400, 401, 403, 404, 409, 410, 422, 429, 503})
 """Answers of the API that are part of its contract, although Chromium writes an error to the console for each."""
+LIMITS: Final = sorted(
+    {
+        int(limit)
+        for name in names(".js")
+        for limit in re.findall(r"(?:\b(?:TIMEOUT|SHOWN)_MS = |\btimeoutMs: )([\d_]+)", code(name))
+        if int(limit) < PATIENCE_MS
+    }
+)
+"""After so long the pages give up a request, or no longer show other tabs what they began, by their own scripts."""
+PATIENT: Final = f"""{{
+  const timer = setTimeout.bind(window);
+  window.setTimeout = (work, ms, ...given) => timer(work, {LIMITS}.includes(ms) ? {PATIENCE_MS} : ms, ...given);
+}}"""
+"""Has the pages wait as long as the tests do: a machine that stalls makes no request a second one."""
 TELL_OF_POLICY: Final = """addEventListener("securitypolicyviolation",
   (event) => console.error("policy violated:", event.violatedDirective, event.blockedURI));"""
 
@@ -244,10 +260,14 @@ class Chromium:
         language: str = "en",
         size: tuple[int, int] = PHONE,
         cookies: bool = False,
+        patient: bool = True,
         scripts: Sequence[str] = (),
         **options: Any,
     ) -> AsyncIterator[Device]:
-        """A device for the block. `scripts` run on every page before its own; `options` are those of a context."""
+        """A device for the block. `scripts` run on every page before its own; `options` are those of a context.
+
+        Unless it is `patient` its pages give up requests as early as those of shoppers do.
+        """
         context = await self.browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             locale={"de": "de-DE", "en": "en-GB", "zh": "zh-CN"}[language],
@@ -255,7 +275,7 @@ class Chromium:
             **options,
         )
         device = Device(context, cookies=cookies)
-        for script in (TELL_OF_POLICY, *scripts):
+        for script in (TELL_OF_POLICY, *((PATIENT,) if patient else ()), *scripts):
             await context.add_init_script(script)
         try:
             yield device

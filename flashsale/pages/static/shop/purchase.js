@@ -3,14 +3,13 @@
  * reload in the middle and a second tab all ask for the same reservation.
  */
 
-import { alone } from "../common/alone.js";
+import { alone, show, shown } from "../common/alone.js";
 import { ApiError, backoff, pause } from "../common/api.js";
 import { newKey } from "../common/key.js";
 
 const OLDEST_MS = 5 * 60_000; // a press of long ago buys nothing any more
 const SOON_MS = 5_000; // how long a press that came early is kept waiting for the opening
 const TIMEOUT_MS = 8_000;
-const LOCKED_MS = 60;
 
 /**
  * @typedef {object} Intent
@@ -63,8 +62,7 @@ export class IntentStore {
    */
   claim(items) {
     const pressedAt = Date.now();
-    const choose = () => {
-      const found = this.read();
+    const choose = (found) => {
       const same = found && JSON.stringify(found.items) === JSON.stringify(items);
       if (same && found.givenUpAt) {
         return pressedAt - found.givenUpAt < OLDEST_MS ? { ...this.begin(items, found.key), again: true } : this.begin(items);
@@ -72,13 +70,17 @@ export class IntentStore {
       if (same && (found.doneAt ? found.doneAt >= pressedAt : pressedAt - found.at < OLDEST_MS)) return found;
       return this.begin(items);
     };
-    // The lock is kept for a moment longer: another tab must not look before it can see what was written.
-    return new Promise((resolve, reject) => {
-      alone(this.place, async () => {
-        resolve(choose());
-        await pause(LOCKED_MS);
-      }).catch(reject);
+    return alone(this.place, async () => {
+      const intent = choose(await this.latest());
+      await show(this.place, { ...intent, again: undefined });
+      return intent;
     });
+  }
+
+  /** The intent that was begun last, also where another tab has written it and it cannot be read here yet. */
+  async latest() {
+    const all = [this.read(), ...await shown(this.place)].filter(Boolean);
+    return all.reduce((last, each) => (last && last.at >= each.at ? last : each), null);
   }
 
   /**

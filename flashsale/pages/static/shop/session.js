@@ -1,6 +1,6 @@
 /** Who the shopper is: a guest of the shop, or a customer of the brand's own login. Tokens are never in an address. */
 
-import { alone } from "../common/alone.js";
+import { alone, show, shown } from "../common/alone.js";
 import { ApiError, ask, backoff, pause } from "../common/api.js";
 
 const SPARE_MS = 60_000; // a token is renewed by so much before it ends
@@ -79,14 +79,17 @@ export class Session {
   }
 
   async guest(refused) {
-    const other = this.stored(); // another tab may have been quicker
-    if (other && other !== refused && (endOf(other) ?? Infinity) - SPARE_MS > this.now()) return other;
+    // Another tab may have been quicker, and what it has written not be seen here yet.
+    const others = [this.stored(), ...await shown(this.place)];
+    const other = others.find((each) => each && each !== refused && (endOf(each) ?? Infinity) - SPARE_MS > this.now());
+    if (other) return other;
     const { data } = await this.patiently(() => ask(`${this.config.api}/v1/guests`, { method: "POST" }));
     try {
       localStorage.setItem(this.place, JSON.stringify({ token: data.token }));
     } catch {
       // Storage is blocked: the guest lasts as long as the page.
     }
+    await show(this.place, data.token);
     return data.token;
   }
 
