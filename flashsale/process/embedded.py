@@ -24,6 +24,7 @@ from flashsale.process.valkey_process import ValkeyProcess
 
 LOCK_WAIT_SECONDS = 5.0
 SILENCE_SECONDS = 30.0  # a server that loads its data says so, and is waited for as long as that takes
+FIND_SECONDS = 15.0  # one that is busy or stalls is still there; where none listens, that is known at once
 STOP_SECONDS = 10.0
 POLL_SECONDS = 0.02
 PORT_TRIES = 5
@@ -200,7 +201,7 @@ def find_running(data_dir: Path) -> str | None:
     if connection is None or not is_alive(connection["pid"]):
         return None
     port, password = connection["port"], connection["password"]
-    return None if probe(port, password) is Health.SILENT else _url(port, password)
+    return None if probe(port, password, FIND_SECONDS) is Health.SILENT else _url(port, password)
 
 
 def bundled_server() -> Path:

@@ -57,10 +57,10 @@ class Health(Enum):
     READY = "ready"
 
 
-def probe(port: int, password: str) -> Health:
+def probe(port: int, password: str, timeout_s: float = PROBE_TIMEOUT_SECONDS) -> Health:
     """Ask the server on this port how it is. A server that does not know the password is not ours: silent."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=PROBE_TIMEOUT_SECONDS) as connection:
+        with socket.create_connection((LOOPBACK, port), timeout=timeout_s) as connection:
             file = connection.makefile("rwb")
             file.write(f"AUTH {password}\r\nPING\r\n".encode())
             file.flush()

@@ -1,6 +1,7 @@
 """HTTP clients that tell a refused connection from a cut-off answer, which others hide by retrying."""
 
 import asyncio
+import select
 import socket
 from dataclasses import dataclass, field
 
@@ -91,7 +92,7 @@ async def _ask_until_closed(
 ) -> None:
     for _ in range(1_000_000):
         # A server may end a connection on which nothing was asked; what follows was never let in.
-        if reader.at_eof():
+        if reader.at_eof() or _has_been_ended(writer):
             return
         writer.write(request)
         await writer.drain()
@@ -105,3 +106,10 @@ async def _ask_until_closed(
         if b"connection: close" in head:
             tally.closed_politely += 1
             return
+
+
+def _has_been_ended(writer: asyncio.StreamWriter) -> bool:
+    """Whether the other side has ended the connection, though this process, which was busy, has not read of it yet."""
+    poll = select.poll()
+    poll.register(writer.get_extra_info("socket").fileno(), select.POLLRDHUP)
+    return bool(poll.poll(0))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.process.programs import Program, eventually
+from tests.support_http.server import PATIENT
 
 ROOT_KEY = "root-key-of-the-process-tests"
 SHOPPER_SECRET = "shopper-secret-of-the-process-tests-01234"
@@ -26,7 +27,7 @@ class Server:
 
     def __init__(self, folder: Path, arguments: list[str], env: Mapping[str, str] | None = None) -> None:
         command = ["-m", "flashsale", "serve", "--port", "0", "--log-format", "json", *arguments]
-        self.program = Program(command, folder, {**SECRETS, **(env or {})})
+        self.program = Program(command, folder, {**SECRETS, **PATIENT, **(env or {})})
 
     @property
     def url(self) -> str:

@@ -1,6 +1,7 @@
 """The simulator that `serve --embedded` brings along: found by its neighbours, with its books, port and secret kept."""
 
 import json
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from flashsale.process.data_dir import write_note
 from flashsale.process.own_simulator import NOTE_NAME, OwnSimulator, find_simulator
+from flashsale.process.ports import ReservedPort
 from flashsale.settings import load_settings
 from tests.process.programs import Program, eventually
 from tests.process.serving import ROOT_KEY, SHOPPER_SECRET, Server
@@ -44,11 +47,23 @@ class Reached(Simulator):
         return str(payment["id"])
 
 
+@pytest.fixture
+def kept_port(data_dir: Path) -> Iterator[None]:
+    """The simulator has been there before, at a port that nobody else can be given while it is away."""
+    data_dir.mkdir(parents=True, mode=0o700)
+    with ReservedPort() as reserved:
+        write_note(data_dir / NOTE_NAME, {"port": reserved.port, "secret": secrets.token_urlsafe(32)})
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("kept_port")
 def test_it_keeps_its_books_whatever_is_killed(serve: Serve, data_dir: Path) -> None:
+    noted = json.loads((data_dir / NOTE_NAME).read_text())
     server = serve()
     eventually(lambda: server.logged("payments.simulated"), "it says that nobody is charged")
     simulator = Reached(data_dir)
+    assert json.loads((data_dir / NOTE_NAME).read_text()) == noted
     first = simulator.paid("first")
     child = server.program.child("simulator_main")
     assert simulator.secret not in str([process.cmdline() for process in server.program.family()])
