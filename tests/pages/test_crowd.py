@@ -79,13 +79,13 @@ async def test_fifty_pages_and_a_thousand_clients(tmp_path: Path, chromium: Chro
     async with AsyncExitStack() as stack:
         house = stack.enter_context(PagesHouse(tmp_path))
         stage = await stack.enter_async_context(Stage(house))
-        await stage.define(STOCK, opens_in=3600)
+        await stage.define(STOCK, opens_in=3600, hold_seconds=3600)
         phones = [await stack.enter_async_context(chromium.device()) for _ in range(PEOPLE)]
         tabs = [[await phone.open(stage.url), await phone.open(stage.url)] for phone in phones]
         everybody = list(zip(phones, tabs, strict=True))
         every = [tab for both in tabs for tab in both]
         await all_in_time(every, "scheduled")
-        await stage.define(STOCK, opens_in=8)
+        await stage.define(STOCK, opens_in=8, hold_seconds=3600)
 
         people = [asyncio.create_task(person(first)) for first, _ in tabs]
         clients = await asyncio.gather(*(client(stage, number) for number in range(CLIENTS)))

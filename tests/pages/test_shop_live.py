@@ -34,7 +34,10 @@ REPLAY: Final = """async (script) => {
   window.fetch = async () => {
     asked += 1;
     await held;
-    return new Response(JSON.stringify(answer.status === 200 ? view(answer.left) : { code: "busy" }), answer);
+    const { status, headers } = answer;
+    const body = JSON.stringify(status === 200 ? view(answer.left) : { code: "busy" });
+    // No Response: its body comes in other turns of the browser's own.
+    return { ok: status === 200, status, headers: new Headers(headers), text: async () => body };
   };
   const feed = new LiveSale({ api: "", sale: "s", onframe: () => {}, onway: (way) => ways.push(way) });
   // Many turns of the page's work, not a length of time: what one turn begins, a later one ends.

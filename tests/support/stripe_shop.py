@@ -10,7 +10,7 @@ from flashsale.process.embedded import EmbeddedValkey
 from tests.process.programs import Program, eventually
 from tests.support.server import MEMORY_ONLY, binary
 from tests.support.stripe import LocalStripe
-from tests.support_http.server import Server
+from tests.support_http.server import PATIENT, Server
 
 
 @dataclass
@@ -28,9 +28,8 @@ def stripe_shop(folder: Path, env: Mapping[str, str] | None = None, **settings: 
         LocalStripe(folder) as stripe,
         EmbeddedValkey(folder / "store", binary=binary(), extra_config=MEMORY_ONLY) as store,
     ):
-        common = stripe.settings(
-            redis_url=store.url, reconcile_seconds=0, log_format="json", **settings
-        ).to_env()
+        known = stripe.settings(redis_url=store.url, reconcile_seconds=0, log_format="json", **settings)
+        common = {**known.to_env(), **PATIENT}
         server = Server(folder, [], env={**common, "FLASHSALE_PORT": "0", **(env or {})})
         worker = Program(["-m", "flashsale", "work"], folder, common)
         try:
