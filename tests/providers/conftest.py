@@ -4,11 +4,21 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from flashsale.providers import simulator
 from flashsale.providers.protocol import Provider
-from flashsale.providers.stripe import from_settings
+from flashsale.providers.stripe import adapter, from_settings
+from tests.support.server import PATIENCE_S
 from tests.support.stripe import LocalStripe
 from tests.support.webhook_receiver import Receiver
 from tests.support.webhook_receiver import receiver as listening_receiver
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that stalls with the machine is waited for, unless a test says otherwise."""
+    monkeypatch.setattr(simulator, "TIMEOUT_SECONDS", PATIENCE_S)
+    monkeypatch.setattr(adapter, "CONNECT_SECONDS", PATIENCE_S)
+    monkeypatch.setattr(adapter, "CALL_SECONDS", PATIENCE_S)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flashsale.process.ports import ReservedPort
 from flashsale.providers.protocol import PaymentState, Provider, ProviderError
 from flashsale.providers.stripe import from_settings
 from flashsale.settings import Settings
@@ -60,20 +61,21 @@ async def test_what_may_work_later_and_what_never_will(
 
 
 @pytest.fixture
-async def unreachable(unused_tcp_port: int) -> AsyncIterator[Provider]:
+async def unreachable() -> AsyncIterator[Provider]:
     """Our adapter, told of a Stripe that is not there."""
-    provider = from_settings(
-        Settings.model_validate(
-            {
-                "stripe_secret_key": SECRET_KEY,
-                "stripe_webhook_secret": WEBHOOK_SECRET,
-                "stripe_api_base": f"http://127.0.0.1:{unused_tcp_port}",
-            }
+    with ReservedPort() as nobody:
+        provider = from_settings(
+            Settings.model_validate(
+                {
+                    "stripe_secret_key": SECRET_KEY,
+                    "stripe_webhook_secret": WEBHOOK_SECRET,
+                    "stripe_api_base": f"http://127.0.0.1:{nobody.port}",
+                }
+            )
         )
-    )
-    assert provider is not None
-    yield provider
-    await provider.close()
+        assert provider is not None
+        yield provider
+        await provider.close()
 
 
 async def test_without_a_connection_everything_is_to_be_tried_again(unreachable: Provider) -> None:
