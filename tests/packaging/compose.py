@@ -10,10 +10,10 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ import yaml
 from compose_spec import PyCompose
 
 from flashsale.process.embedded import bundled_server
+from flashsale.process.ports import ReservedPort
 from tests.packaging.checkout import ROOT
 
 VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?:(?P<rule>:[-?])(?P<rest>[^{}]*))?\}|(?P<wrong>.?))")
@@ -76,14 +77,6 @@ def parse(variables: Mapping[str, str]) -> dict[str, Any]:
     return compose.to_dict()
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def valkey_programs(folder: Path) -> Path:
     """A folder with the programs of the valkey image: its server, and the command-line client of the machine.
 
@@ -113,12 +106,14 @@ class Stack:
     env_file: dict[str, str]
     folder: Path
     path: str
-    valkey_port: int = field(default_factory=free_port)
-    server_port: int = field(default_factory=free_port)
-    simulator_port: int = field(default_factory=free_port)
-    master_port: int = field(default_factory=free_port)
-    web_port: int = field(default_factory=free_port)
+    ports: dict[str, ReservedPort] = field(default_factory=lambda: defaultdict(ReservedPort))
+    """Of each service, kept from everybody else until the end; `web` is the load test's page."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def server_url(self) -> str:
+        """Where the server answers."""
+        return f"http://127.0.0.1:{self.ports['server'].port}"
 
     def here(self, text: str) -> str:
         """Put what is in this place on this machine where the file names what is in a container."""
@@ -126,11 +121,11 @@ class Stack:
             "*": "127.0.0.1",
             "0.0.0.0": "127.0.0.1",
             "/data": str(self.folder / "data"),
-            "6379": str(self.valkey_port),
-            "8080": str(self.server_port),
-            "8081": str(self.simulator_port),
-            "8089": str(self.web_port),
-            "5557": str(self.master_port),
+            "6379": str(self.ports["valkey"].port),
+            "8080": str(self.ports["server"].port),
+            "8081": str(self.ports["load-simulator"].port),
+            "8089": str(self.ports["web"].port),
+            "5557": str(self.ports["load-master"].port),
             "load-master": "127.0.0.1",
             "/loadtest": str(ROOT / "loadtest"),
             "/report": str(self.folder / "report"),
@@ -138,11 +133,12 @@ class Stack:
         if text in whole:
             return whole[text]
         addresses = {
-            "//server:8080": f"//127.0.0.1:{self.server_port}",
-            "@valkey:6379/": f"@127.0.0.1:{self.valkey_port}/",
-            ":8080/": f":{self.server_port}/",
+            "//server:8080": f"//127.0.0.1:{self.ports['server'].port}",
+            "@valkey:6379/": f"@127.0.0.1:{self.ports['valkey'].port}/",
+            ":8080/": f":{self.ports['server'].port}/",
         }
-        addresses |= {f"//{name}:8081": f"//127.0.0.1:{self.simulator_port}" for name in HOSTS_OF_SIMULATOR}
+        simulator = f"//127.0.0.1:{self.ports['load-simulator'].port}"
+        addresses |= {f"//{name}:8081": simulator for name in HOSTS_OF_SIMULATOR}
         addresses["sqlite:////archive/"] = f"sqlite:///{self.folder}/archive/"
         for there, here in addresses.items():
             text = text.replace(there, here)
@@ -179,7 +175,7 @@ class Stack:
             [self.here(part) for part in command],
             env=self.environment(name),
             capture_output=True,
-            timeout=30,
+            timeout=START_SECONDS,
             check=False,
         )
         return check.returncode == 0
@@ -199,7 +195,7 @@ class Stack:
         """End the service as `docker stop` does, and answer its exit code."""
         process = self.processes.pop(name)
         process.send_signal(signal_number)
-        return process.wait(timeout=30)
+        return process.wait(timeout=60)
 
     def run_python(self, script: str, *arguments: str) -> str:
         """What a script in the folder prints, run by this Python."""
@@ -214,6 +210,8 @@ class Stack:
         """End whatever still runs."""
         for name in [*self.processes]:
             self.stop(name, signal.SIGKILL)
+        for port in self.ports.values():
+            port.close()
 
 
 def make_stack(variables: dict[str, str], folder: Path) -> Stack:

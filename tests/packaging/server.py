@@ -11,7 +11,7 @@ import psutil
 ROOT_KEY = "root-key-of-a-test-0123456789"
 SHOPPER_SECRET = "shopper-secret-of-a-test-0123456789-0123456789"
 START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 60.0
 
 
 class EmbeddedServer:
@@ -68,7 +68,7 @@ class EmbeddedServer:
 
     def left_running(self) -> list[psutil.Process]:
         """The processes it had started and that still run, each given a moment to end."""
-        return psutil.wait_procs(self._family, timeout=5)[1]
+        return psutil.wait_procs(self._family, timeout=STOP_SECONDS)[1]
 
     def close(self) -> None:
         """End whatever of it still runs."""

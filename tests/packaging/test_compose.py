@@ -144,7 +144,7 @@ def test_valkey_keeps_what_it_answers(services: dict[str, Any], stack: Stack) ->
         "print(json.dumps(r.config_get('append*') | r.config_get('maxmemory*') | r.config_get('save')))\n"
     )
     config = json.loads(
-        stack.run_python("client.py", str(stack.valkey_port), stack.env_file["VALKEY_PASSWORD"])
+        stack.run_python("client.py", str(stack.ports["valkey"].port), stack.env_file["VALKEY_PASSWORD"])
     )
     assert (config["appendonly"], config["appendfsync"], config["save"]) == ("yes", "always", "")
     assert (config["maxmemory"], config["maxmemory-policy"]) == (str(2**30), "noeviction")
@@ -170,7 +170,7 @@ async def test_every_service_runs_and_is_healthy(stack: Stack) -> None:
     for name in ("server", "worker"):
         stack.wait_healthy(name)
 
-    url = f"http://127.0.0.1:{stack.server_port}"
+    url = stack.server_url
     root_key = stack.env_file["FLASHSALE_ROOT_KEY"]
     reservation = await reserve_one(url, root_key, stack.env_file["FLASHSALE_SHOPPER_SECRET"])
     assert reservation["status"] == "held"
@@ -230,7 +230,7 @@ async def test_the_profile_load_rehearses_and_its_exit_code_is_the_verdict(
         assert (found["verdict"]["ok"], found["run"]["rehearsal"], len(found["processes"])) == (True, True, 2)
         assert (found["run"]["shoppers"], found["figures"]["sales"]) == (60, 10)
         assert (tmp_path / "report" / "report.html").is_file()
-        url, key = f"http://127.0.0.1:{stack.server_port}", stack.env_file["FLASHSALE_ROOT_KEY"]
+        url, key = stack.server_url, stack.env_file["FLASHSALE_ROOT_KEY"]
         status, feed = await ask("GET", f"{url}/v1/orders", key)
         assert (status, feed["events"]) == (200, [])
         for name in ("load-worker-1", "load-worker-2"):

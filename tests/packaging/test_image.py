@@ -17,8 +17,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import flashsale
+from flashsale.process.ports import ReservedPort
 from tests.packaging.checkout import ROOT, files, text_of
-from tests.packaging.compose import free_port
 from tests.packaging.image import (
     Instruction,
     base_of,
@@ -183,9 +183,11 @@ def test_the_other_installation_can_load_a_server(image: Path) -> None:
 @pytest.fixture
 def server(image: Path, tmp_path: Path) -> Iterator[EmbeddedServer]:
     """`flashsale serve --embedded` of the installation, started in a folder of its own."""
-    server = EmbeddedServer(image / "opt" / "flashsale" / "bin" / "flashsale", tmp_path, free_port())
-    yield server
-    server.close()
+    with ReservedPort() as reserved:
+        program = image / "opt" / "flashsale" / "bin" / "flashsale"
+        server = EmbeddedServer(program, tmp_path, reserved.port)
+        yield server
+        server.close()
 
 
 @pytest.mark.long
