@@ -28,6 +28,8 @@ def forged(good: str) -> str:
     return f"{header}.{payload}.{signature}"
 
 
+LATER_S = 86_400
+"""Longer than from here to the last test."""
 GOOD = token("c-1")
 BAD_TOKENS = {
     "empty": " ",
@@ -41,8 +43,8 @@ BAD_TOKENS = {
     "expired long ago": token("c-1", exp=0),
     "without exp": token("c-1", exp=None),
     "exp as text": token("c-1", exp="tomorrow"),
-    "not yet": token("c-1", nbf=int(time.time()) + 600),
-    "issued in the future": token("c-1", iat=int(time.time()) + 600),
+    "not yet": token("c-1", nbf=int(time.time()) + LATER_S, exp=int(time.time()) + 2 * LATER_S),
+    "issued in the future": token("c-1", iat=int(time.time()) + LATER_S, exp=int(time.time()) + 2 * LATER_S),
     "wrong audience": token("c-1", aud="another-shop"),
     "without audience": token("c-1", aud=None),
     "audience beside": token("c-1", aud="flashsale-2"),
