@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+import psutil
 import pytest
 
 from flashsale.api.orders import outlet, stream
@@ -22,7 +23,7 @@ from flashsale.process.embedded import EmbeddedValkey
 from flashsale.store.client import Store
 from flashsale.store.sales import SaleStore
 from tests.support.selling import Books, Seller, publish_all, publishing
-from tests.support.server import binary
+from tests.support.server import PATIENCE_MS, binary
 from tests.support_http.client import PATIENCE_S, ROOT_KEY, Shop, eventually
 from tests.support_http.server import Server, app_on
 
@@ -192,6 +193,12 @@ class Stuck:
                 gone += 1
         return gone
 
+    def served(self) -> int:
+        """How many of them a server in this process has, whether they have taken everything or not."""
+        ports = {one.getsockname()[1] for one in self.sockets}
+        found = psutil.Process().net_connections("tcp")
+        return sum(bool(each.raddr) and each.raddr.port in ports for each in found)
+
     def close(self) -> None:
         for one in self.sockets:
             one.close()
@@ -251,7 +258,8 @@ async def test_who_takes_nothing_is_cut_off(
         return stuck.ended() == 3
 
     # Nothing is taken before they are cut off: looking would be taking.
-    await asyncio.sleep(1.5)
+    await eventually(lambda: asyncio.sleep(0, stuck.served() == 3), "they are let in")
+    await eventually(lambda: asyncio.sleep(0, stuck.served() == 0), "the server is done with them")
     await eventually(cut, "they are cut off")
 
 
@@ -283,8 +291,8 @@ async def test_a_server_that_leaves_ends_streams_and_waits_soon(
 async def test_the_store_goes_and_comes_back_and_nothing_is_missed(tmp_path: Path) -> None:
     """Readers wait it out: the streams stay open, and the long polls that had begun are answered."""
     with EmbeddedValkey(tmp_path / "durable", binary=binary()) as durable:
-        store = Store.connect(durable.url)
-        sales = SaleStore(store)
+        store = Store.connect(durable.url, timeout_ms=PATIENCE_MS)
+        sales = SaleStore(store, timeout_s=PATIENCE_S)
         seller = Seller(store, sales, "giulia")
         await seller.begin()
         async with (

@@ -15,8 +15,8 @@ from tests.lane.wire import Line
 from tests.support_http.client import ROOT_KEY, SECRET, Shop, new_sale_id
 
 KEPT_S = 1.0
-LATE_S = 1.5
-"""How much later than that a busy machine may be."""
+LATE_S = 30.0
+"""How much later than that a busy machine may be; by itself a server would keep them for an hour."""
 
 
 @pytest.fixture(params=[True, False], ids=["fast lane", "aiohttp"])
@@ -48,14 +48,12 @@ async def sale(port: int) -> str:
     return sale
 
 
-async def closed_after(line: Line) -> float:
-    """How long the server keeps a connection from now on."""
-    begun = time.monotonic()
-    async with asyncio.timeout(KEPT_S + LATE_S + 5):
+async def closed(line: Line) -> None:
+    """Waits until the server has closed the connection."""
+    async with asyncio.timeout(KEPT_S + LATE_S):
         while not line.ended:
             line.changed.clear()
             await line.changed.wait()
-    return time.monotonic() - begun
 
 
 @pytest.mark.parametrize(
@@ -76,13 +74,18 @@ async def test_an_idle_connection_is_closed(port: int, sale: str, asked: str) ->
         "nothing": [], "reservation": [post], "GET": [look], "reservation, GET": [post, look],
         "GET, reservation": [look, post], "half a reservation": [post[:50]], "a pause": [post, b"", post],
     }[asked]  # fmt: skip
+    active_at = time.monotonic()
     line = await Line.to(port)
     for each in sent:
         before = len(line.heard)
-        if each:
-            line.send(each)
-        else:
+        if not each:
             await asyncio.sleep(KEPT_S * 0.7)
+            continue
+        if line.ended:
+            break  # the pause was too long on a machine that stalls
+        active_at = time.monotonic()
+        line.send(each)
         if each in {post, look}:
             await line.until(before + 100)
-    assert KEPT_S * 0.9 <= await closed_after(line) <= KEPT_S + LATE_S
+    await closed(line)
+    assert time.monotonic() - active_at >= KEPT_S * 0.9

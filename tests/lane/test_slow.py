@@ -16,7 +16,7 @@ from tests.lane.wire import Conversation, Do, Step
 from tests.support_http.client import Shop, eventually
 
 MIB = 1024 * 1024
-PATIENT_S = 5.0
+PATIENT_S = 25.0
 """How long anybody else may wait meanwhile: much less than a server that has stopped answering would take."""
 
 
