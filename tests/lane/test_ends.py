@@ -26,8 +26,10 @@ def reset(client: socket.socket) -> None:
     client.close()
 
 
-def descriptors(worker: psutil.Process) -> int:
-    return len(worker.net_connections(kind="tcp"))
+def clients_of(pair: Pair, name: str) -> int:
+    """How many connections of clients this lane's worker has."""
+    connections = workers(pair)[name].net_connections(kind="tcp")
+    return sum(bool(each.raddr) and each.laddr.port == pair.ports[name] for each in connections)
 
 
 def workers(pair: Pair) -> dict[str, psutil.Process]:
@@ -67,9 +69,8 @@ async def test_the_last_word_and_a_request_at_once(pair: Pair) -> None:
 
 
 async def let_go(pair: Pair, name: str, before: int) -> None:
-    """Waits until this lane's worker has no more files open than before."""
-    worker = workers(pair)[name]
-    await asyncio.to_thread(eventually, lambda: descriptors(worker) <= before, "they are let go")
+    """Waits until this lane's worker has no more connections of clients than before."""
+    await asyncio.to_thread(eventually, lambda: clients_of(pair, name) <= before, "they are let go")
 
 
 @pytest.mark.parametrize("kind", ["reservation", "GET"])
@@ -77,7 +78,7 @@ async def let_go(pair: Pair, name: str, before: int) -> None:
 @pytest.mark.parametrize("end", [reset, socket.socket.close], ids=["reset", "close"])
 async def test_clients_that_leave(pair: Pair, kind: str, part: int | None, end: object) -> None:
     sale = await pair.sale()
-    before = {name: descriptors(worker) for name, worker in workers(pair).items()}
+    before = {name: clients_of(pair, name) for name in pair.ports}
     for name, port in pair.ports.items():
         for _ in range(20):
             client = connected(port)
@@ -96,7 +97,7 @@ async def test_clients_that_leave(pair: Pair, kind: str, part: int | None, end: 
 async def test_a_client_that_leaves_between_the_lanes(pair: Pair) -> None:
     sale = await pair.sale()
     post, look = bytes(Request.plain(sale)), get("/healthz")
-    before = {name: descriptors(worker) for name, worker in workers(pair).items()}
+    before = {name: clients_of(pair, name) for name in pair.ports}
     for name, port in pair.ports.items():
         for sent in (
             post + look,

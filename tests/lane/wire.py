@@ -145,6 +145,9 @@ class Talk:
         for step in self._conversation.steps:
             await self._take(step)
         await self._hear_out(0.0)
+        self._collect()
+        if self._final() == self._before:  # there may be nothing to come, or it comes late: the store is busy
+            await self._hear_out(PATIENCE_QUIET_S)
         if not self._line.ended:
             self._line.send(SENTINEL)
         return await self.listen(PATIENCE_QUIET_S)
