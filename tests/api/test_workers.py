@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.process.clients import has_been_ended
 from tests.support_http.client import Shop, eventually, lines, new_sale_id, token
 from tests.support_http.server import Server, app_on
 
@@ -104,7 +105,7 @@ async def _press_on(
     body = json.dumps(lines()).encode()
     for count in range(1_000_000):
         # A server may end a connection on which nothing was asked; what is sent from then on was never let in.
-        if reader.at_eof():
+        if reader.at_eof() or has_been_ended(writer):
             return
         head = f"POST /v1/sales/{sale}/reservations HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n"
         writer.write(f"{head}Authorization: Bearer {token(f'{name}-{count}')}\r\n\r\n".encode() + body)

@@ -92,7 +92,7 @@ async def _ask_until_closed(
 ) -> None:
     for _ in range(1_000_000):
         # A server may end a connection on which nothing was asked; what follows was never let in.
-        if reader.at_eof() or _has_been_ended(writer):
+        if reader.at_eof() or has_been_ended(writer):
             return
         writer.write(request)
         await writer.drain()
@@ -108,7 +108,7 @@ async def _ask_until_closed(
             return
 
 
-def _has_been_ended(writer: asyncio.StreamWriter) -> bool:
+def has_been_ended(writer: asyncio.StreamWriter) -> bool:
     """Whether the other side has ended the connection, though this process, which was busy, has not read of it yet."""
     poll = select.poll()
     poll.register(writer.get_extra_info("socket").fileno(), select.POLLRDHUP)
