@@ -31,7 +31,7 @@ REFRESH_PAUSE_S: Final = 0.25
 REFRESH_SHARE: Final = 50
 """Between two readings of who has something: at least this many times as long as the last one took."""
 MOST_REFRESH_PAUSE_S: Final = 15.0
-"""The most that such a reading costs: one that took longer than its share of this waited for a store that stalled."""
+"""The longest such pause: a reading that would ask for more has waited for a store that stalled, and cost it nothing."""
 TOO_MANY_PAUSE_S: Final = 60.0
 
 Noting = Callable[[str, str, int], None]

@@ -1,6 +1,6 @@
 """Valid requests with something wrong: what Hypothesis does to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Final
 
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ TRICKY: Final = (
 Mutation = Callable[[bytes], bytes]
 
 
-def _at(where: float, data: bytes) -> int:
+def _at(where: float, data: Sized) -> int:
     return int(where * (len(data) + 1)) if data else 0
 
 
@@ -50,7 +50,7 @@ def mutation(draw: st.DrawFn) -> Mutation:
 
     def move_line(data: bytes) -> bytes:
         lines = data.split(b"\r\n")
-        lines.insert(_at(other, lines[1:]), lines.pop(_at(where, lines[1:])))  # type: ignore[arg-type]
+        lines.insert(_at(other, lines[1:]), lines.pop(_at(where, lines[1:])))
         return b"\r\n".join(lines)
 
     def duplicate_line(data: bytes) -> bytes:

@@ -9,16 +9,13 @@ from playwright.async_api import expect
 from tests.pages.conftest import OpenDevice
 from tests.support.browser import PATIENCE_MS, Device, Tab
 from tests.support.page_login import Login
-from tests.support.shopping import at_provider, take, within
+from tests.support.shopping import PRESS, at_provider, take, within
 from tests.support.stage import Stage
 from tests.support.wcag import violations
 from tests.support_http.client import eventually
 from tests.support_http.server import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-PRESS: Final = """document.querySelector('[data-action="buy"]')?.click()"""
-"""Where the page has noticed by itself that the login is over there may be nothing to press."""
 
 
 async def strangers(devices: OpenDevice, login: Login) -> Device:
@@ -94,7 +91,7 @@ async def test_whoever_logs_out_meanwhile_is_told(
     await tab.until("open")
     await device.context.clear_cookies()
     await tab.page.wait_for_timeout(3000)
-    await tab.page.evaluate(PRESS)
+    await tab.page.evaluate(PRESS)  # the page may have noticed by itself that the login is over
     await tab.until("login", "held")
     await expect(tab.page.locator("body")).to_be_visible(timeout=PATIENCE_MS)
 

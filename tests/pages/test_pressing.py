@@ -9,7 +9,7 @@ from playwright.async_api import Route
 from tests.pages.conftest import OpenDevice
 from tests.support.browser import Device, Tab
 from tests.support.page_login import Login
-from tests.support.shopping import give_up, take
+from tests.support.shopping import PRESS, give_up, take
 from tests.support.stage import Stage
 from tests.support_http.client import eventually
 from tests.support_http.server import Server
@@ -26,8 +26,6 @@ UNREAD = """const written = new Map();
 Storage.prototype.setItem = (key, value) => written.set(key, value);
 Storage.prototype.getItem = (key) => written.get(key) ?? null;"""
 """What one tab writes, no other one reads."""
-PRESS = "document.querySelector('[data-action=\"buy\"]')?.click()"
-"""Where a tab has already followed another one there is no button any more, and nothing to press."""
 MANY = 5
 """Units that a customer may have: a second request would take a second one."""
 

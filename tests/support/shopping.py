@@ -12,6 +12,8 @@ from tests.support.browser import PATIENCE_MS, Tab
 
 BUTTONS: Final = {"succeed": "Pay", "decline": "Decline", "refuse": "Refuse for good"}
 """What the simulator's page calls its outcomes."""
+PRESS: Final = """document.querySelector('[data-action="buy"]')?.click()"""
+"""Where the page has moved on by itself meanwhile there is no button any more, and nothing to press."""
 
 
 async def take(tab: Tab) -> None:
