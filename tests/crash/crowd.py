@@ -84,7 +84,10 @@ class Crowd:
         self._note()
 
     async def kills(self, points: Sequence[int]) -> AsyncIterator[None]:
-        """At each of these points, while so many customers know and others are about to press."""
+        """At each of these points, while so many customers know and others are about to press.
+
+        They are so until whoever iterates waits for something: then the last of those who may press may be told.
+        """
         self.let(points[0])
         for point, following in zip(points, [*points[1:], None], strict=True):
             await self.until_told(point)
@@ -98,7 +101,7 @@ class Crowd:
                 await self.changed.wait()
 
     async def until_trouble(self) -> None:
-        """Waits for the next trouble that anybody has."""
+        """Waits for the next trouble that anybody has: only for one who has just seen to it that all who press have it."""
         before = self.troubles
         async with asyncio.timeout(PATIENCE_S):
             while self.troubles == before:
