@@ -1,29 +1,27 @@
 """What the tests of crashes share: a store that keeps its data, servers that end with the test, and the seed of a run."""
 
-import os
-import random
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flashsale.process.embedded import EmbeddedValkey
+from tests.support.seeds import say, seed_of_run
 from tests.support.server import binary
 from tests.support_http.server import Server
 
 
 @pytest.fixture(scope="session")
 def base_seed() -> int:
-    """Another one in each run; FLASHSALE_TEST_SEED repeats a run."""
-    return int(os.environ.get("FLASHSALE_TEST_SEED") or random.SystemRandom().randrange(1_000_000))
+    """The one of the run."""
+    return seed_of_run()
 
 
 @pytest.fixture
 def seed(base_seed: int, request: pytest.FixtureRequest) -> int:
     """The seed of this round, printed so that a failure can be repeated."""
     number = int(request.node.callspec.params.get("round_number", 0))
-    sys.stderr.write(f"FLASHSALE_TEST_SEED={base_seed}, round {number}\n")
+    say(base_seed, f", round {number}")
     return base_seed + number
 
 

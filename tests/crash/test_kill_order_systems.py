@@ -29,6 +29,7 @@ from flashsale.store.sales import SaleStore
 from tests.crash.order_house import OrderHouse
 from tests.crash.rush import Rush
 from tests.support.house import PatientShop
+from tests.support.seeds import say
 from tests.support.server import PATIENCE_MS, PATIENCE_S
 from tests.support_http.client import ROOT_KEY, eventually, new_sale_id
 
@@ -242,7 +243,7 @@ def judge_archive(archive: Archive, sale: str, truth: Truth) -> None:
     ],
 )
 async def test_everybody_is_killed(house: OrderHouse, base_seed: int, size: Size) -> None:
-    sys.stderr.write(f"FLASHSALE_TEST_SEED={base_seed}\n")
+    say(base_seed)
     sales = [new_sale_id() for _ in range(SALES)]
     rush = Rush.of(house.url, house.valkey.url, sales, size.orders, base_seed)
     try:

@@ -7,7 +7,6 @@ repeats a run, as far as the clock lets it.
 
 import asyncio
 import json
-import os
 import random
 import sys
 from collections import Counter
@@ -21,6 +20,7 @@ import pytest
 
 from tests.process.programs import Program
 from tests.support.house import House, PatientShop, Till
+from tests.support.seeds import say, seed_of_run
 from tests.support_http.client import ROOT_KEY
 
 PAYMENTS: Final = 10_000
@@ -50,9 +50,9 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 @pytest.fixture
 def seed() -> int:
-    """Another one in each run, printed."""
-    seed = int(os.environ.get("FLASHSALE_TEST_SEED") or random.SystemRandom().randrange(1_000_000))
-    sys.stderr.write(f"FLASHSALE_TEST_SEED={seed}\n")
+    """The one of the run."""
+    seed = seed_of_run()
+    say(seed)
     return seed
 
 
