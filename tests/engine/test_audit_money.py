@@ -201,7 +201,7 @@ async def test_a_sale_that_is_paid_meanwhile_is_audited_clean(shop: Shop) -> Non
 
     crowd = [asyncio.create_task(sell_until_stopped(number)) for number in range(4)]
     facts = [0]
-    while facts[-1] < 2000:
+    while facts[-1] < 2000 or len(facts) <= 3:
         report = await Audit(shop.sale_store, SALE).run()
         assert report is not None
         assert report.findings == []
@@ -209,4 +209,3 @@ async def test_a_sale_that_is_paid_meanwhile_is_audited_clean(shop: Shop) -> Non
     stop.set()
     await asyncio.gather(*crowd)
     assert facts == sorted(facts)
-    assert len(facts) > 3

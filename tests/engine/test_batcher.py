@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -120,10 +121,42 @@ async def test_a_claim_not_sent_in_time_is_refused_as_busy_and_never_sent() -> N
     assert post.batches == [["sent"]]
 
 
+class OwnTime:
+    """The event loop, whose time passes only when the test says so."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._now_s = 0.0
+        self._timers: list[tuple[float, Callable[[], None]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def time(self) -> float:
+        return self._now_s
+
+    def call_at(self, due_s: float, callback: Callable[..., None], *args: Any) -> object:
+        self._timers.append((due_s, partial(callback, *args)))
+        return object()
+
+    async def passes(self, seconds: float) -> None:
+        """So much time, in which every timer comes due on time."""
+        end_s = self._now_s + seconds
+        while due := [each for each in self._timers if each[0] <= end_s]:
+            first = min(due, key=lambda each: each[0])
+            self._timers.remove(first)
+            self._now_s = max(self._now_s, first[0])
+            first[1]()
+            await turns()
+        self._now_s = end_s
+
+
 async def test_deadlines_come_in_the_order_of_the_claims() -> None:
     """Those already sent do not wait for those that came after them."""
-    post = Post()
-    batcher = post.batcher(queue(deadline_s=0.5))
+    post, clock = Post(), OwnTime()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flashsale.engine.batcher.asyncio.get_running_loop", lambda: clock)
+        batcher = post.batcher(queue(deadline_s=0.5))
     order: list[str] = []
 
     def submit(name: str) -> "asyncio.Future[Decided]":
@@ -134,14 +167,15 @@ async def test_deadlines_come_in_the_order_of_the_claims() -> None:
     futures = [submit("first")]
     await turns()
     for name in ("second", "third"):
-        await asyncio.sleep(0.02)
+        await clock.passes(0.02)
         futures.append(submit(name))
     post.answer(0)
     await turns()
     assert post.batches == [["first"], ["second", "third"]]
-    await asyncio.sleep(0.02)
+    await clock.passes(0.02)
     futures.append(submit("fourth"))
-    await asyncio.gather(*futures, return_exceptions=True)
+    await clock.passes(1)
+    assert [future.done() for future in futures] == [True] * 4
     assert order == [
         "first: NoneType",
         "second: StoreUnavailableError",
