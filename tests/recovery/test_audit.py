@@ -18,6 +18,7 @@ from flashsale.store.sales import SaleStore
 from tests.recovery.archived import Archived
 from tests.recovery.test_retention import OldFacts
 from tests.support.sales import SALE
+from tests.support.server import PATIENCE_S
 from tests.support.shop import Shop
 
 KEYS = SaleKeys.of(SALE)
@@ -33,7 +34,7 @@ class Books:
         self.archive: Archive = archived.archive
         self.sales = sales
         self.redis: Any = store.store.redis
-        self.orders = OrderStore(store.store)
+        self.orders = OrderStore(store.store, timeout_s=PATIENCE_S)
 
     async def publish(self) -> None:
         publisher = Publisher(self.sales, self.orders, EventMaker(self.sales, "flashsale"))

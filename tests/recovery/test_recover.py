@@ -23,7 +23,7 @@ from flashsale.store.sales import SaleStore
 from tests.recovery.archived import Archived, put_back, save
 from tests.recovery.histories import History
 from tests.support.sales import SALE, Clock, definition
-from tests.support.server import PATIENCE_MS, plain
+from tests.support.server import PATIENCE_MS, PATIENCE_S, plain
 from tests.support.shop import Shop, Snapshot
 
 BOOK = ("stock", "customers", "reservations", "holds", "journal")
@@ -346,7 +346,7 @@ async def test_orders_are_published_on_where_they_ended(
     shop: Shop, archived: Archived, guard_store: GuardStore, sales: SaleStore
 ) -> None:
     """The stream is as old as the journal: what is missing comes out of the facts again, byte for byte."""
-    orders = OrderStore(guard_store.store)
+    orders = OrderStore(guard_store.store, timeout_s=PATIENCE_S)
 
     async def publish() -> list[Any]:
         publisher = Publisher(sales, orders, EventMaker(sales, "flashsale"))

@@ -24,6 +24,7 @@ from flashsale.store.sales import SaleStore
 from flashsale.store.webhooks import WebhookStore
 from tests.recovery.archived import Archived, put_back, save
 from tests.support.sales import OPENS_MS, SALE
+from tests.support.server import PATIENCE_S
 from tests.support.shop import Shop
 
 DAY_S = 86_400
@@ -55,7 +56,7 @@ class Old:
         self.sales = sales
         self.redis: Any = store.store.redis
         self.store = RetentionStore(store.store)
-        self.orders = OrderStore(store.store)
+        self.orders = OrderStore(store.store, timeout_s=PATIENCE_S)
 
     async def goes_on(self, days: int) -> None:
         """Each day somebody buys."""

@@ -8,6 +8,7 @@
 import json
 import os
 import signal
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from flashsale.process.embedded import find_running
 from flashsale.process.own_simulator import BOOKS_NAME, NOTE_NAME
 from tests.process.programs import eventually
 from tests.support.house import House
+from tests.support.server import PATIENCE_S
 from tests.support.simulator import Simulator
 from tests.support_http.server import PATIENT, Server
 
@@ -63,6 +65,14 @@ class EmbeddedHouse(House):
         self.server = Server(self.folder, ["--embedded", "--data-dir", str(self.data_dir)], env=self._env)
         self.valkey = FoundValkey(self.data_dir)  # type: ignore[assignment]  # its address is all that is asked for
         self.simulator = FoundSimulator(self.data_dir)
+        eventually(self._lets_in, "its store was compared with the archive")
+
+    def _lets_in(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.server.url}/readyz", timeout=PATIENCE_S):
+                return True
+        except OSError:
+            return False
 
     def end(self) -> None:
         """As a power cut does."""
@@ -77,4 +87,5 @@ class EmbeddedHouse(House):
         """kill -9 of one of the children, and wait until it runs again."""
         pid = self.server.program.child(word).pid
         os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not psutil.pid_exists(pid), f"{word} is dead")
         eventually(lambda: self.server.program.child(word).pid != pid, f"{word} runs again")
