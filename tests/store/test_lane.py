@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import select
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +20,7 @@ from flashsale.store.client import Store, StoreUnavailableError
 from flashsale.store.lane import Lane
 from flashsale.store.sales import SaleStore
 from tests.support.sales import Clock, claim
-from tests.support.server import plain
+from tests.support.server import PATIENCE_MS, PATIENCE_S, plain
 from tests.support.shop import Shop
 from tests.support_http.proxy import Proxy, proxy_to
 
@@ -28,10 +29,10 @@ Connect = Callable[..., Awaitable[Shop]]
 
 @pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
-    """`await connect(url, timeout_s=2.0)`: a shop of its own on any server."""
+    """`await connect(url)`: a shop of its own on any server."""
     opened: list[tuple[Store, SaleStore]] = []
 
-    async def connect(url: str, timeout_s: float = 10.0) -> Shop:
+    async def connect(url: str, timeout_s: float = PATIENCE_S) -> Shop:
         store = Store.connect(url, timeout_ms=round(timeout_s * 1000))
         sale_store = SaleStore(store, timeout_s=timeout_s)
         opened.append((store, sale_store))
@@ -140,8 +141,8 @@ async def test_calls_that_were_sent_together_fail_together_and_quietly(own_serve
     loop = asyncio.get_running_loop()
     said: list[object] = []
     loop.set_exception_handler(lambda _loop, context: said.append(context["message"]))
-    store = Store.connect(own_server.url)
-    lane = Lane(store.redis, timeout_s=5)
+    store = Store.connect(own_server.url, timeout_ms=PATIENCE_MS)
+    lane = Lane(store.redis, timeout_s=PATIENCE_S)
     await lane.command("PING")
     os.kill(own_server.pid, signal.SIGSTOP)
     calls = asyncio.ensure_future(lane.commands([("PING",)] * 3))
@@ -160,10 +161,11 @@ async def test_calls_that_were_sent_together_fail_together_and_quietly(own_serve
 async def test_a_store_that_hangs_is_given_up_and_its_late_answer_reaches_nobody(
     own_server: EmbeddedValkey, connect: Connect
 ) -> None:
-    shop, other = await connect(own_server.url, timeout_s=0.1), await connect(own_server.url)
+    shop, other = await connect(own_server.url), await connect(own_server.url)
     await other.open({"car": 9})
     await other.hold("first")
     await shop.hold("second")
+    shop._lane._timeout_s = 0.1  # from now on: until here a machine that stalls is no store that hangs
     os.kill(own_server.pid, signal.SIGSTOP)
     try:
         lost = await trouble(shop.reserve(claim("ann", key="k")))
@@ -300,13 +302,16 @@ def place_of(decision: Decision) -> int:
 
 def test_a_reply_that_came_while_the_process_was_busy_is_taken_and_the_connection_kept(valkey: str) -> None:
     async def call() -> tuple[Any, Any, Any]:
-        store = Store.connect(valkey, timeout_ms=10_000)
-        lane = Lane(store.redis, timeout_s=0.2)
+        store = Store.connect(valkey, timeout_ms=PATIENCE_MS)
+        lane = Lane(store.redis, timeout_s=PATIENCE_S)
         try:
             before = await lane.command("CLIENT", "ID")
+            lane._timeout_s = 0.2
             asking = asyncio.ensure_future(lane.command("ECHO", "here"))
             await asyncio.sleep(0)
+            lane._timeout_s = PATIENCE_S
             time.sleep(0.5)  # noqa: ASYNC251 (a busy process is what this is about)
+            assert select.select([lane._descriptor], [], [], PATIENCE_S)[0], "the reply has come meanwhile"
             return await asking, before, await lane.command("CLIENT", "ID")
         finally:
             await lane.close()
