@@ -25,7 +25,7 @@ MEGABYTE = 1024 * 1024
 
 
 @asynccontextmanager
-async def sending(timeout_s: float = 20, guard: Guard | None = None) -> AsyncIterator[Sender]:
+async def sending(timeout_s: float = 60, guard: Guard | None = None) -> AsyncIterator[Sender]:
     sender = Sender(guard or Guard(private_networks=True), timeout_s=timeout_s)
     try:
         yield sender
