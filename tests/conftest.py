@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from redis.asyncio import Redis
 
 from flashsale.process.embedded import EmbeddedValkey
@@ -23,14 +23,8 @@ from tests.support.sales import Clock
 from tests.support.server import MEMORY_ONLY, PATIENCE_MS, PATIENCE_S, binary, plain
 from tests.support.shop import Shop
 
-# Of the profile that is in force here or in CI, all but the time that an example, or making one up, may take.
-_usual = settings.get_profile(settings.get_current_profile_name())
-settings.register_profile(
-    "patient",
-    _usual,
-    deadline=None,
-    suppress_health_check=[*_usual.suppress_health_check, HealthCheck.too_slow],
-)
+# Of the profile that is in force here or in CI, all but the time that an example may take.
+settings.register_profile("patient", settings.get_profile(settings.get_current_profile_name()), deadline=None)
 settings.load_profile("patient")
 
 
