@@ -103,6 +103,11 @@ class Pair:
                     ours, reference = await mine.listen(LONG_PATIENCE_S), await theirs.listen(LONG_PATIENCE_S)
         return {"ours": ours, "reference": reference}
 
+    async def verdict(self, name: str, conversation: Conversation) -> int:
+        """The status of the first answer of one server."""
+        async with talk(self.ports[name], conversation, self.question) as said:
+            return (await said.run()).statuses[0]
+
     async def difference(self, conversation: Conversation, *, places: bool = True) -> Difference | None:
         """What differs in a conversation, None if nothing does."""
         seen = await self.transcripts(conversation)

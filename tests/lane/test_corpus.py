@@ -6,9 +6,9 @@ import pytest
 
 from tests.lane.corpus_bodies import BODY_TABLES
 from tests.lane.corpus_framing import FRAMING_TABLES
-from tests.lane.corpus_heads import HEAD_TABLES
+from tests.lane.corpus_heads import HEAD_TABLES, sizes
 from tests.lane.pair import Pair
-from tests.lane.wire import Conversation
+from tests.lane.wire import Conversation, Do
 
 Table = Callable[[str], Iterator[Conversation]]
 
@@ -19,3 +19,13 @@ Table = Callable[[str], Iterator[Conversation]]
 async def test_the_lanes_agree(pair: Pair, table: Table) -> None:
     async with pair.sold() as sale:
         await pair.must_agree(table(sale))
+
+
+async def test_sizes_are_judged_alike_however_they_arrive(pair: Pair) -> None:
+    """Each whole, and cut in the middle of what is long: an answer that depends on the pieces cannot be compared."""
+    async with pair.sold() as sale:
+        for whole in sizes(sale):
+            middle = len(whole.sent) // 2
+            cut = Conversation.of(whole.name, whole.sent[:middle], Do.LET_READ, whole.sent[middle:])
+            for name in pair.ports:
+                assert await pair.verdict(name, cut) == await pair.verdict(name, whole), whole.name
