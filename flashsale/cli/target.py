@@ -31,6 +31,9 @@ from flashsale.settings.simulator import SimulatorSettings
 from flashsale.settings.stripe import StripeSettings
 
 LOOPBACK: Final = "127.0.0.1"
+STORE_PATIENCE_MS: Final = 20_000
+"""How long a command waits for a Redis that is slow: one person waits here, and not a crowd whose next press is better
+answered soon. Less than a `Client` waits for an answer."""
 T = TypeVar("T")
 
 WAYS: Final = ("url", "redis_url", "data_dir")
@@ -206,6 +209,8 @@ async def _own_server(redis_url: str, env: Mapping[str, str]) -> AsyncIterator[t
             "redis_url": redis_url,
             "root_key": key,
             "shopper_secret": secrets.token_urlsafe(32),
+            "redis_timeout_ms": STORE_PATIENCE_MS,
+            "request_deadline_ms": STORE_PATIENCE_MS,
             "log_level": "critical",  # what fails is the command's own to tell
         },
         purpose="serve",

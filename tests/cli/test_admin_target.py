@@ -1,5 +1,6 @@
 """Which server the client commands talk to, and what they say when there is none."""
 
+import asyncio
 import json
 import os
 import pty
@@ -9,10 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
+from flashsale.cli.target import Target, run
+from flashsale.client import Client
 from flashsale.process.embedded import EmbeddedValkey, find_running
 from tests.cli.conftest import Commands
 from tests.process.programs import Program, clean_env, eventually
@@ -131,6 +135,18 @@ def test_a_redis_that_is_away_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("Error: Store unavailable: ")
     assert done.stderr.count("\n") == 1
     assert "secret" not in done.stderr
+
+
+def test_a_redis_that_stalls_is_waited_for(valkey: EmbeddedValkey, tmp_path: Path) -> None:
+    """Longer than a server would wait that has a crowd before it."""
+    put("--redis-url", valkey.url, tmp_path=tmp_path)
+
+    async def listed(client: Client) -> Any:
+        os.kill(valkey.pid, signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(4.0, os.kill, valkey.pid, signal.SIGCONT)
+        return await client.request("GET", "/v1/sales")
+
+    assert "giulia-milano" in str(run(Target(redis_url=valkey.url), listed))
 
 
 @pytest.mark.parametrize(
