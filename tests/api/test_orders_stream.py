@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from flashsale.api.orders import outlet, stream
+from flashsale.engine.feed import Reader
 from flashsale.model.cursor import Cursor
 from flashsale.process.embedded import EmbeddedValkey
 from flashsale.store.client import Store
@@ -288,8 +289,18 @@ async def test_a_server_that_leaves_ends_streams_and_waits_soon(
         assert time.monotonic() - began < 20  # and not after the 60 seconds that it has
 
 
-async def test_the_store_goes_and_comes_back_and_nothing_is_missed(tmp_path: Path) -> None:
+async def test_the_store_goes_and_comes_back_and_nothing_is_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Readers wait it out: the streams stay open, and the long polls that had begun are answered."""
+    waiting_readers: set[Reader] = set()
+    whole = Reader.wait
+
+    async def noted(reader: Reader, seconds: float) -> None:
+        waiting_readers.add(reader)
+        await whole(reader, seconds)
+
+    monkeypatch.setattr(Reader, "wait", noted)
     with EmbeddedValkey(tmp_path / "durable", binary=binary()) as durable:
         store = Store.connect(durable.url, timeout_ms=PATIENCE_MS)
         sales = SaleStore(store, timeout_s=PATIENCE_S)
@@ -308,7 +319,7 @@ async def test_the_store_goes_and_comes_back_and_nothing_is_missed(tmp_path: Pat
                 if (frame := await anext(stream_of)).data:
                     books.take(frame.data)
             waiting = asyncio.create_task(shop.ask("GET", "/v1/orders?after=now&wait=60", bearer=ROOT_KEY))
-            await asyncio.sleep(0.3)
+            await eventually(lambda: asyncio.sleep(0, len(waiting_readers) == 2), "the poll waits too")
             os.kill(durable.pid, signal.SIGKILL)
 
             async def refused() -> bool:
