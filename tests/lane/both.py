@@ -59,4 +59,5 @@ def both_lanes(folders: pytest.TempPathFactory, more: Mapping[str, str] | None =
             list(pool.map(Server.stop, servers.values()))
             list(pool.map(EmbeddedValkey.stop, stores.values()))
     for server in servers.values():
-        assert not unexpected_errors(server.program.err())
+        errors = unexpected_errors(server.program.err())
+        assert not errors, errors[:10]
