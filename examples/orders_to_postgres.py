@@ -4,7 +4,7 @@
 
 The position in the feed is stored in the transaction that stores the orders, so either both are there or none is. Let
 whatever runs your services start this one again when it ends, as it does when the database goes away. Of two that run at
-the same time the primary key ends one.
+the same time one ends: it finds that the position is not where it has left it.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS shop_orders (
 CREATE TABLE IF NOT EXISTS shop_position (name text PRIMARY KEY, cursor text NOT NULL);
 INSERT INTO shop_position VALUES ('orders', '') ON CONFLICT DO NOTHING
 """
+MOVE = "UPDATE shop_position SET cursor = %s WHERE name = 'orders' AND cursor = %s"
 INSERT = "INSERT INTO shop_orders VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 
@@ -41,9 +42,12 @@ async def main() -> None:
         feed = OrderFeed(os.environ["SHOP_URL"], os.environ["SHOP_KEY"], after=position)
         async for orders in feed.pages():
             async with database.cursor() as cursor:
+                await cursor.execute(MOVE, (orders[-1].cursor, position))
+                if cursor.rowcount != 1:
+                    raise SystemExit("another one of these has stored orders: start this one again")
                 await cursor.executemany(INSERT, [row(order) for order in orders])
-                await cursor.execute("UPDATE shop_position SET cursor = %s", (orders[-1].cursor,))
             await database.commit()
+            position = orders[-1].cursor
             print(f"{len(orders)} more, the last one {orders[-1].reservation}", flush=True)
 
 

@@ -23,6 +23,16 @@ SELECT coalesce(max(sequence), 0), count(*), count(*) FILTER (WHERE status = 'co
     coalesce(sum(amount_due) FILTER (WHERE status = 'refunded'), 0)
 FROM shop_orders WHERE sale = %s
 """
+SLOW_COMMIT = """
+CREATE FUNCTION wait_for_the_test() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END$$;
+CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON shop_orders DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION wait_for_the_test();
+SELECT pg_advisory_lock(1)
+"""
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +122,30 @@ async def test_killed_again_and_again(trade: Trade, database: str, start: Callab
     await agree(trade, database)
 
 
+async def test_killed_while_the_database_commits(
+    trade: Trade, database: str, start: Callable[[], Example]
+) -> None:
+    """What was sent before the kill is done all the same, and the next one begins behind it."""
+    example = start()
+    await trade.sell(trade.sale, 20)
+    await agree(trade, database)
+    with Postgres.connect(database) as connection:
+
+        async def wait(count: int) -> bool:
+            found = await asyncio.to_thread(lambda: connection.execute(WAITING).fetchone())
+            return found is not None and found[0] == count
+
+        connection.execute(SLOW_COMMIT)
+        await trade.sell(trade.sale, 20)
+        await eventually(lambda: wait(1), "it commits")
+        example.kill()
+        example = start()
+        await eventually(lambda: wait(2), "the next one waits for that")
+    await trade.sell(trade.sale, 20)
+    await agree(trade, database)
+    assert example.ended() is None, example.err()
+
+
 async def test_the_database_is_killed_beneath_it(
     trade: Trade, postgres: Postgres, database: str, start: Callable[[], Example]
 ) -> None:
@@ -131,9 +165,14 @@ async def test_the_database_is_killed_beneath_it(
 
 
 async def test_two_by_mistake(trade: Trade, database: str, start: Callable[[], Example]) -> None:
-    start()
-    await trade.sell(trade.sale, 20)
+    examples = [start(), start()]
+
+    async def ended() -> list[Example]:
+        await trade.sell(trade.sale)
+        return [example for example in examples if example.ended() is not None]
+
+    (late,) = await eventually(ended, "one of them has noticed")
+    assert late.ended() == 1
     await agree(trade, database)
-    start()
     await trade.sell(trade.sale, 20)
     await agree(trade, database)
