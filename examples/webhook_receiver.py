@@ -16,7 +16,8 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 routes = web.RouteTableDef()
 signed = Webhook(os.environ["WEBHOOK_SECRET"])
-database = sqlite3.connect(os.environ.get("WEBHOOK_DATABASE", "webhooks.sqlite"), isolation_level=None)
+path = os.environ.get("WEBHOOK_DATABASE", "webhooks.sqlite")
+database = sqlite3.connect(path, timeout=60, isolation_level=None)  # others may read it, and take their time
 database.execute("PRAGMA synchronous = FULL")
 database.execute("CREATE TABLE IF NOT EXISTS received (id TEXT PRIMARY KEY, event TEXT NOT NULL)")
 

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,17 @@ class Receiver:
     def kept(self) -> list[dict[str, Any]]:
         """The events that it has kept, in the order in which they came."""
         if self.name == NODE:
-            lines = (self._folder / "received.jsonl").read_text().splitlines()
-            return [json.loads(line)["event"] for line in lines]
-        with sqlite3.connect(self._folder / "received.sqlite") as database:
+            whole, _, _ = (self._folder / "received.jsonl").read_text().rpartition("\n")
+            return [json.loads(line)["event"] for line in whole.splitlines()]
+        with closing(sqlite3.connect(self._folder / "received.sqlite", timeout=60)) as database:
             rows = database.execute("SELECT event FROM received ORDER BY rowid").fetchall()
         return [json.loads(event) for (event,) in rows]
+
+    def write_half(self) -> None:
+        """Leaves behind what one leaves that is killed while it writes; SQLite sees to that by itself."""
+        if self.name == NODE:
+            with (self._folder / "received.jsonl").open("a") as file:
+                file.write('{"id":"msg-2","event":{"id":"giu')
 
     async def send(self, body: bytes, headers: Mapping[str, str]) -> int:
         """The status that it answers."""
@@ -110,6 +117,18 @@ async def test_genuine_once(receiver: Receiver) -> None:
     assert receiver.kept() == [json.loads(BODY)] * 2
 
 
+async def test_killed_while_it_writes(receiver: Receiver) -> None:
+    await receiver.start()
+    assert await receiver.send(BODY, signed(receiver.secret, BODY)) == 204
+    for message in ("msg-2", "msg-3"):
+        assert receiver.example is not None
+        await asyncio.to_thread(receiver.example.kill)
+        receiver.write_half()
+        await receiver.start()
+        assert await receiver.send(BODY, signed(receiver.secret, BODY, message)) == 204
+    assert receiver.kept() == [json.loads(BODY)] * 3
+
+
 async def test_one_of_several_signatures_is_enough(receiver: Receiver) -> None:
     """While a secret is being changed there are two."""
     await receiver.start()
@@ -142,6 +161,17 @@ async def test_anything_else_is_refused(receiver: Receiver) -> None:
     assert await receiver.send(BODY + b" ", good) == 401
     assert await receiver.send(b"x" * 2_000_000, good) == 413
     assert receiver.kept() == []
+
+
+async def test_who_hangs_up_in_the_middle_ends_nothing(receiver: Receiver) -> None:
+    await receiver.start()
+    _, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+    writer.write(b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf of")
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert await receiver.send(BODY, signed(receiver.secret, BODY)) == 204
+    assert await receiver.send(BODY, signed(receiver.secret, BODY, "msg-2")) == 204
 
 
 async def test_the_shop_sends_all_orders_though_the_receiver_dies(receiver: Receiver, trade: Trade) -> None:
