@@ -123,13 +123,25 @@ class Handler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to a request that could not be read; a fault of ours is answered and logged by aiohttp."""
+        """The answer to a request that could not be read; a fault of ours is answered and logged by aiohttp.
+
+        What is raised before the application is asked comes here: by an Expect that is no text, or of a client that has left.
+        """
+        if isinstance(exc, ConnectionError):
+            raise exc
+        if isinstance(exc, UnicodeEncodeError):
+            status = 400
         if status >= 500 or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         self.logger.debug("unreadable request from %s", request.remote, exc_info=exc)
         response = self._unreadable()
         response.force_close()
         return response
+
+    def log_exception(self, *args: Any, exc_info: BaseException | None = None, **kw: Any) -> None:
+        """Logs a fault; the rest of a body that is not packed as it says, which nobody needs any more, is none."""
+        log = self.logger.debug if isinstance(exc_info, web.RequestPayloadError) else self.logger.error
+        log(*args, exc_info=exc_info, **kw)
 
 
 class Server(web.Server):

@@ -1,7 +1,9 @@
 """What is wrong with a request before it reaches a handler."""
 
+import asyncio
 import gzip
 import json
+import logging
 
 import pytest
 
@@ -170,6 +172,25 @@ async def test_expectations(shop: Shop, shared_server: Server, sale: str) -> Non
             shared_server, head.encode() + b"Expect: a miracle\r\nContent-Length: 0\r\n\r\n"
         )
         assert status == 417, answer
+        status, _, answer = exchange(
+            shared_server, head.encode() + b"Expect: \xff\r\nContent-Length: 0\r\n\r\n"
+        )
+        assert (status, json.loads(answer)["code"]) == (400, "malformed")
+
+
+async def test_who_has_left_when_it_is_asked_to_go_on_is_no_fault_of_the_server(
+    url: str, near: Shop, sale: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = f"POST /v1/sales/{sale}/reservations HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\n"
+    connection = Connection(int(url.rpartition(":")[2]))
+    connection.send(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert (await asyncio.to_thread(connection.answer))[0] == 200
+    # The server, in this same loop, reads both at once: what is asked, and that nobody waits for the answer.
+    connection.send(head.encode() + b"Content-Length: 5\r\n\r\n")
+    connection.close()
+    for _ in range(3):
+        (await near.ask("GET", "/healthz")).must(200)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_the_first_of_two_authorizations_does_not_win_by_chance(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Final, Self
@@ -113,7 +113,8 @@ class Line(asyncio.Protocol):
     def shut(self) -> None:
         """Sends no more."""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write_eof()
+            with suppress(OSError):  # the server has ended the connection, which is not read yet
+                self._transport.write_eof()
 
     def close(self) -> None:
         if self._transport is not None:
