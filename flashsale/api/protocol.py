@@ -125,7 +125,7 @@ class Handler(web.RequestHandler):
     ) -> web.StreamResponse:
         """The answer to a request that could not be read; a fault of ours is answered and logged by aiohttp.
 
-        What is raised before the application is asked comes here: by an Expect that is no text, or of a client that has left.
+        What is raised before the application is asked comes here: by an Expect that is no text, or whose client has left.
         """
         if isinstance(exc, ConnectionError):
             raise exc
