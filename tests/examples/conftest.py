@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 
 from tests.packaging.checkout import ROOT
-from tests.process.programs import DEADLINE_SECONDS, clean_env
+from tests.process.programs import DEADLINE_SECONDS, clean_env, eventually
 from tests.support.trade import Trade
 from tests.support_http.client import new_sale_id
 
@@ -47,10 +48,21 @@ class Example:
         return self._process.poll()
 
     def kill(self) -> None:
-        """As kill -9 does, together with whatever it has started."""
+        """As kill -9 does, together with whatever it has started; all of it is gone then.
+
+        A command that outlived its script for a moment could take orders that nobody is left to print.
+        """
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(DEADLINE_SECONDS)
+        eventually(lambda: not any(map(self._has_started, psutil.process_iter())), "all of it is gone")
+
+    def _has_started(self, process: psutil.Process) -> bool:
+        """Whether this one, which still runs, is of the example."""
+        try:
+            return os.getpgid(process.pid) == self._process.pid and process.status() != psutil.STATUS_ZOMBIE
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            return False
 
 
 Run = Callable[..., Example]
