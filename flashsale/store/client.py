@@ -1,8 +1,8 @@
 """The connection to Redis or Valkey, and what its failures mean to the rest of the engine."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -112,6 +112,22 @@ def explain(error: Exception) -> StoreUnavailableError:
     return explain_reply(str(error))
 
 
+@contextmanager
+def cancellable() -> Iterator[None]:
+    """Passes on a cancellation that redis-py has kept to itself.
+
+    It sends with `asyncio.wait_for`, which before Python 3.12 forgets that it was cancelled if its work is done by then
+    (https://github.com/python/cpython/issues/86296): whoever asks again and again would never end.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
 class Store:
     """A pool of connections to one server. `redis` raises redis-py's errors; `guard` turns them into ours."""
 
@@ -142,7 +158,8 @@ class Store:
     async def guard(self) -> AsyncIterator["Redis"]:
         """The client; what it raises inside comes out as `StoreUnavailableError`."""
         try:
-            yield self.redis
+            with cancellable():
+                yield self.redis
         except (exceptions.RedisError, OSError) as error:
             raise explain(error) from error
         except RuntimeError as error:

@@ -21,7 +21,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from flashsale.scripts.loader import Script
-from flashsale.store.client import StoreUnavailableError, explain, explain_reply
+from flashsale.store.client import StoreUnavailableError, cancellable, explain, explain_reply
 from flashsale.store.lag import MOST_TIMES, more_time
 
 _READ_BYTES: Final = 256 * 1024
@@ -293,11 +293,15 @@ class Lane:
             await self.close()
             connection = self._redis.connection_pool.make_connection()
             try:
-                await connection.connect()
+                with cancellable():
+                    await connection.connect()
             except (RedisError, OSError, RuntimeError) as error:
                 failure = explain(error)
                 failure.applied = False
                 raise failure from error
+            except asyncio.CancelledError:
+                await connection.disconnect(nowait=True)
+                raise
             transport: asyncio.WriteTransport = connection._writer.transport  # noqa: SLF001 - see the top of the file
             self._replies = _Replies()
             transport.set_protocol(self._replies)

@@ -88,7 +88,10 @@ class Courier:
                 self._woken.clear()
                 wait_s = await self._round()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), wait_s)
+                    async with asyncio.timeout(
+                        wait_s
+                    ):  # `wait_for` of Python 3.11 may miss that it is cancelled
+                        await self._woken.wait()
             if self._busy:
                 await asyncio.wait(self._busy.values())
         finally:

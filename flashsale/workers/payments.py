@@ -170,7 +170,8 @@ class PaymentWorker:
         if not self._waiting:
             self._something_waits.clear()
             try:
-                await asyncio.wait_for(self._something_waits.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):  # `wait_for` of Python 3.11 may miss that it is cancelled
+                    await self._something_waits.wait()
             except TimeoutError:
                 self._waiting.update(self._sales)
             return 0

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -126,6 +126,40 @@ async def test_a_connection_that_is_lost_is_opened_before_somebody_asks(shop: Sh
     finally:
         keeping.cancel()
     assert await start(shop, lane, "ann").held() == ["ann"]
+
+
+async def ends(work: Coroutine[Any, Any, Any], turns: int) -> bool:
+    """Whether a task that never ends by itself ends when it is cancelled after so many turns of the loop."""
+    task = asyncio.create_task(work)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=PATIENCE_MS / 1000)
+    while not task.done():  # so that the loop can be closed
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.01)
+    return bool(done)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_whoever_is_cancelled_ends_whatever_the_client_was_about(valkey: str, loop: str) -> None:
+    """Also while redis-py sends, which uses `asyncio.wait_for`: of Python 3.11 that forgets it now and then."""
+
+    async def cancelled_early_and_late() -> None:
+        async def asks_forever(store: Store) -> None:
+            while True:
+                await store.call(store.redis.ping())
+
+        for turns in range(40):
+            store = Store.connect(valkey, timeout_ms=PATIENCE_MS)
+            lane = Lane(store.redis, timeout_s=PATIENCE_MS / 1000)
+            assert await ends(lane.keep_open(load("reserve")), turns), turns
+            assert await ends(asks_forever(store), turns), turns
+            await lane.close()
+            await store.close()
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(cancelled_early_and_late())
 
 
 async def test_calls_are_told_in_their_order(shop: Shop, lane: Lane) -> None:
