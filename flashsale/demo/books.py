@@ -20,8 +20,9 @@ READERS = 32
 """Reservations are read back this many at a time."""
 
 LOOK_SECONDS = 0.25
-SETTLE_SECONDS = 10.0
-"""How long what is under way may take after the last hold: a refund that is tried again, a webhook that is late."""
+SETTLE_SECONDS = 20.0
+"""How long what is under way may take after the last hold: a refund that is tried again, a webhook that is late, a machine
+that stalls."""
 
 
 async def free_name(brand: Client, wanted: str) -> str:
