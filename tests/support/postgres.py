@@ -117,8 +117,16 @@ class Postgres:
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
-        """Drops it, whoever is still connected."""
-        self._administer(f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)")
+        """Drops it, whoever is still connected; somebody who is on the way to the disk may end later than PostgreSQL waits."""
+        give_up_at = time.monotonic() + SLOW_S
+        while True:
+            try:
+                self._administer(f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)")
+            except psycopg.errors.ObjectInUse:
+                if time.monotonic() > give_up_at:
+                    raise
+            else:
+                return
 
     @staticmethod
     def connect(url: str, **options: Any) -> "psycopg.Connection[Any]":
