@@ -117,7 +117,7 @@ class Postgres:
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
-        """Drops it, whoever is still connected; somebody who is on the way to the disk may end later than PostgreSQL waits."""
+        """Drops it, whoever is still connected; who is on the way to the disk may end later than PostgreSQL waits."""
         give_up_at = time.monotonic() + SLOW_S
         while True:
             try:
