@@ -187,6 +187,7 @@ SEEDED = (
             "agreement": r"Shoppers were told of \d+ reservations, and the journal has",
         },
         lie=lies.InventsAHold,
+        crowd={"greedy": 0, "double_press": 0},  # nobody who has one already is told of another
         silent=frozenset({"engine", "feed", "limit"}),
     ),
     Seeded(
